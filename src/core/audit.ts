@@ -1,0 +1,275 @@
+import { randomUUID } from 'node:crypto'
+import { AuditScope, type AuditContext, type ContextChange, type ContextInput, currentScope, runInScope } from './context.ts'
+import type { AuditDatabase, MigrateOptions, MigrateReport, TrailStatus, CheckWarning } from './database.ts'
+import type { AuditEntry, NewEntry, TargetInput } from './entry.ts'
+import { AuditError } from './errors.ts'
+import * as log from './log.ts'
+import { checkConfig } from './policy-check.ts'
+import { type AuditConfig, type Policy, policyOf } from './policy.ts'
+import { createQueue, type QueueCounters } from './queue.ts'
+import { createReader, type EntryReader } from './reader.ts'
+import { applyPolicy } from './apply-policy.ts'
+import type { AuditSummary, SummaryQuery } from './summary.ts'
+import { toDate } from './query.ts'
+
+export interface AuditOptions<Client = unknown, Transaction = unknown> extends AuditConfig {
+  /** The application's database: `fromPg(pool)` and its like. */
+  readonly database: AuditDatabase<Client, Transaction>
+  readonly app?: { readonly name: string; readonly release?: string }
+  /** Hears of entries that could not be stored yet or were dropped. @default one line on stderr */
+  readonly onError?: (error: unknown) => void
+  /** Most entries that wait in memory to be stored. @default 10000 */
+  readonly maxQueue?: number
+  /** Most milliseconds a log entry waits before it is sent. @default 100 */
+  readonly flushDelay?: number
+  /** @default () => new Date() */
+  readonly clock?: () => Date
+  /** Makes the `ref` of entries and the id of requests. @default randomUUID */
+  readonly createId?: () => string
+}
+
+/** The answer of a log method: the entry's name, known before it is stored. */
+export interface Logged {
+  readonly ref: string
+}
+
+/** An export being written. */
+export interface LoggedExport extends Logged {
+  /** Records its end, with what was not known at the start. */
+  finish(result?: { readonly recordCount?: number; readonly fileSize?: number }): Promise<Logged>
+  /** Records one download of the file. */
+  downloaded(): Promise<Logged>
+}
+
+/** The log methods. `audit` queues what they record; `audit.in(transaction)` writes it with the transaction. */
+export interface AuditLogger {
+  logAuditEvent(event: log.AuditEventInput): Promise<Logged>
+  logViewAccess(target: TargetInput, options?: log.ViewInput): Promise<Logged>
+  logLoginAttempt(attempt: log.LoginInput): Promise<Logged>
+  logLogout(options?: log.LogOptions): Promise<Logged>
+  logDataExport(input: log.ExportInput): Promise<LoggedExport>
+  logDownload(ref: string, options?: log.LogOptions): Promise<Logged>
+  logSystemEvent(event: log.SystemEventInput): Promise<Logged>
+  resolveSystemEvent(ref: string, options?: { readonly note?: string } & log.LogOptions): Promise<Logged>
+  /** One request or run that did something; the middleware calls it. */
+  logRequest(input: log.RequestInput): Promise<Logged>
+}
+
+export interface Audit<Client = unknown, Transaction = unknown> extends AuditLogger {
+  /** The wrapped client: give this to the application and its ORM. */
+  readonly client: Client
+  readonly policy: Policy
+  readonly entries: EntryReader
+
+  /**
+   * Runs `fn` with a context. What is left out is taken from the context around it; the outermost one gets a request id,
+   * so that everything one run does can be read together. A query must be awaited inside `fn` to carry the context.
+   *
+   * @example
+   * await audit.withContext({ actor: { type: 'job', id: 'nightly' }, reason: 'month end' }, () => closeBooks())
+   */
+  withContext<T>(context: ContextInput, fn: () => T): T
+  /** Changes the current context, until its function ends. Outside of one: AUDIT_CONTEXT_NONE. */
+  set(change: ContextChange): void
+  /** The current context as plain data, to pass to a job; empty outside of one. */
+  context(): AuditContext
+  /**
+   * Runs `fn` without capture. Not silently: each transaction leaves one SKIPPED entry a table, with the reason.
+   * AUDIT_SKIP_FORBIDDEN where the policy says `allowSkip: false`.
+   */
+  skip<T>(reason: string, fn: () => T): T
+
+  /** The same log methods, writing in the given transaction: they commit and roll back with it. */
+  in(transaction: Transaction): AuditLogger
+  /** The newest entries of one object first; a changed key is followed. */
+  history(model: string, id: string | number | bigint): Promise<readonly AuditEntry[]>
+  getAuditSummary(query?: SummaryQuery): Promise<AuditSummary>
+
+  migrate(options?: MigrateOptions): Promise<MigrateReport>
+  /**
+   * Compares application, stored policy and triggers, and proves that the context arrives through `client`.
+   * Throws AUDIT_POLICY_EXPOSED and AUDIT_CONTEXT_LOST; answers other drift as warnings.
+   */
+  check(): Promise<readonly CheckWarning[]>
+  status(): Promise<TrailStatus & { readonly queue: QueueCounters }>
+  /** Resolves when everything logged so far is stored, or finally refused. */
+  flush(): Promise<void>
+  /** Flushes and ends the library's own connections. The application's client stays open. */
+  close(): Promise<void>
+}
+
+/**
+ * Makes the audit of an application. Does not connect.
+ *
+ * @throws AUDIT_POLICY_INVALID and the like, where the policy has the wrong shape
+ * @example
+ * export const audit = createAudit({ ...config, database: fromPg(pool), app: { name: 'shop', release: '1.4.2' } })
+ */
+export function createAudit<Client, Transaction>(
+  options: AuditOptions<Client, Transaction>,
+): Audit<Client, Transaction> {
+  const { database, app: application, onError, maxQueue, flushDelay, clock, createId, ...config } = options
+  checkConfig(config)
+  if (typeof database?.write !== 'function') {
+    throw new AuditError('AUDIT_CLIENT_UNKNOWN', 'createAudit got no database.', 'Pass database: fromPg(pool) or its like.')
+  }
+  const policy = policyOf(config)
+  const now = clock ?? (() => new Date())
+  const newId = createId ?? randomUUID
+  const app = application ? [application.name, application.release].filter(Boolean).join('@') : undefined
+  const skipped = new Set(policy.skipActions)
+  const queue = createQueue({
+    write: (entries) => database.write(entries),
+    onError: onError ?? reportOnStderr,
+    capacity: maxQueue ?? 10_000,
+    delay: flushDelay ?? 100,
+  })
+
+  // Entries not yet in the queue: masking may have to ask the database for a hash
+  const building = new Set<Promise<unknown>>()
+  const build = (draft: log.Draft, ref: string): Promise<NewEntry> => {
+    if (draft.kind !== 'request') currentScope()?.note(1)
+    const entry = log.completeDraft(draft, ref, now, app)
+    return applyPolicy(entry, policy, (values) => database.setup.hash(values))
+  }
+  const enqueue = async (draft: log.Draft, ref: string): Promise<{ stored: Promise<void> }> => {
+    const built = build(draft, ref)
+    building.add(built)
+    try {
+      return { stored: queue.add(await built) }
+    } finally {
+      building.delete(built)
+    }
+  }
+  const flush = async (): Promise<void> => {
+    while (building.size > 0) await Promise.allSettled(building)
+    await queue.flush()
+  }
+
+  const queued = async (draft: log.Draft): Promise<Logged> => {
+    const ref = newId()
+    if (skipped.has(draft.action)) return { ref }
+    const durable = draft.options.durable === true
+    if (durable && database.wouldDeadlock()) {
+      throw new AuditError(
+        'AUDIT_WRITE_DEADLOCK',
+        `${draft.action} with durable: true waits for a connection that the open transaction holds.`,
+        'Use audit.in(transaction), or leave durable out.',
+      )
+    }
+    const { stored } = await enqueue(draft, ref)
+    if (durable) await stored
+    else stored.catch(() => {}) // onError has heard of it
+    return { ref }
+  }
+  const joined =
+    (transaction: Transaction) =>
+    async (draft: log.Draft): Promise<Logged> => {
+      const ref = newId()
+      if (!skipped.has(draft.action)) await database.writeIn(transaction, [await build(draft, ref)])
+      return { ref }
+    }
+
+  const reader = createReader(database.trail, policy, now)
+  const migrate = (given?: MigrateOptions): Promise<MigrateReport> => database.setup.migrate(policy, given)
+
+  return {
+    ...createLogger(queued),
+    client: database.client,
+    policy,
+    entries: reader.entries,
+    in: (transaction) => createLogger(joined(transaction)),
+    history: reader.history,
+
+    withContext(context, fn) {
+      const outer = context.detached ? undefined : currentScope()
+      const request = outer ? context.request : { ...context.request, id: context.request?.id ?? newId() }
+      const origin = context.origin ?? (outer ? undefined : 'app')
+      const input = {
+        ...context,
+        ...(request ? { request } : {}),
+        ...(origin ? { origin } : {}),
+        ...(app && !outer ? { app } : {}),
+      }
+      return runInScope(new AuditScope(input, outer), () => settleInside(fn()))
+    },
+    set(change) {
+      const scope = currentScope()
+      if (!scope) {
+        throw new AuditError('AUDIT_CONTEXT_NONE', 'set() was called outside of a context.', 'Open one by withContext().')
+      }
+      scope.set(change)
+    },
+    context: () => currentScope()?.read() ?? {},
+    skip(reason, fn) {
+      if (policy.allowSkip === false) {
+        throw new AuditError('AUDIT_SKIP_FORBIDDEN', `skip("${reason}") is forbidden by the policy.`, 'Set allowSkip: true.')
+      }
+      if (typeof reason !== 'string' || reason.trim() === '') {
+        throw new AuditError('AUDIT_ENTRY_INVALID', 'skip() was called without a reason.', 'Say why, in a few words.')
+      }
+      return runInScope(new AuditScope({}, currentScope(), reason), () => settleInside(fn()))
+    },
+
+    async getAuditSummary(query = {}) {
+      const to = now()
+      const from = toDate('since', query.since ?? `${query.days ?? 30}d`, to)
+      return database.trail.summary({ ...query, from, to })
+    },
+    migrate,
+    async check() {
+      const warnings = await database.setup.check(policy)
+      await proveContext(database, newId())
+      return warnings
+    },
+    status: async () => ({ ...(await database.setup.status(policy)), queue: queue.counters() }),
+    flush,
+    async close() {
+      await flush()
+      await queue.close()
+      await database.close()
+    },
+  }
+}
+
+function createLogger(record: (draft: log.Draft) => Promise<Logged>): AuditLogger {
+  return {
+    logAuditEvent: async (event) => record(log.draftEvent(event)),
+    logViewAccess: async (target, options) => record(log.draftView(target, options)),
+    logLoginAttempt: async (attempt) => record(log.draftLogin(attempt)),
+    logLogout: async (options) => record(log.draftLogout(options)),
+    logDownload: async (ref, options) => record(log.draftDownload(ref, options)),
+    logSystemEvent: async (event) => record(log.draftSystemEvent(event)),
+    resolveSystemEvent: async (ref, options = {}) => record(log.draftResolution(ref, options)),
+    logRequest: async (input) => record(log.draftRequest(input)),
+    async logDataExport(input) {
+      const { ref } = await record(log.draftExport(input))
+      return {
+        ref,
+        finish: async (result = {}) => record(log.draftExportEnd(ref, result)),
+        downloaded: async () => record(log.draftDownload(ref)),
+      }
+    },
+  }
+}
+
+/** A lazy thenable (a query builder) must start inside the scope, so it is awaited there; other values pass as they are. */
+function settleInside<T>(value: T): T {
+  const lazy = typeof (value as { then?: unknown } | null)?.then === 'function' && !(value instanceof Promise)
+  return lazy ? (Promise.resolve(value) as T) : value
+}
+
+async function proveContext(database: AuditDatabase, id: string): Promise<void> {
+  const scope = new AuditScope({ request: { id } })
+  const arrived = await runInScope(scope, () => database.probe())
+  if (arrived.includes(id)) return
+  throw new AuditError(
+    'AUDIT_CONTEXT_LOST',
+    'A query made through audit.client did not carry the context.',
+    'Give audit.client to your ORM in place of the original, and make sure that only one copy of the client package is installed (npm ls).',
+  )
+}
+
+function reportOnStderr(error: unknown): void {
+  console.error(`[whodunit] ${error instanceof Error ? error.message : String(error)}`)
+}
