@@ -1,0 +1,47 @@
+/** What a dialect reads of a database before it plans capture. */
+export interface Catalogue {
+  /** The schema whose tables need no prefix in `model`. */
+  readonly defaultSchema: string
+  readonly tables: readonly CatalogueTable[]
+}
+
+export interface CatalogueTable {
+  readonly schema: string
+  readonly name: string
+  /** The table's name in the trail and in the policy: `name`, or `schema.name` outside the default schema. */
+  readonly model: string
+  /** The columns of the primary key, or of the unique key that stands in for it; empty without one. */
+  readonly key: readonly string[]
+  readonly columns: readonly CatalogueColumn[]
+  /** Bookkeeping of a migration tool: never audited. */
+  readonly bookkeeping: boolean
+  /** A partition: captured, and reported, through its parent. */
+  readonly partition: boolean
+  /** Capture as it stands in the database; `null` where there is none. */
+  readonly installed: InstalledCapture | null
+}
+
+export interface InstalledCapture {
+  /** The trigger's text, to compare with the text that the policy asks for. */
+  readonly text: string
+  readonly enabled: boolean
+}
+
+/**
+ * How a value is turned into JSON: `native` values are JSON themselves (boolean, 32-bit integer, float), `text` is text
+ * already, `json` may hold secrets inside, everything else is recorded as its exact `other` text.
+ */
+export type ColumnForm = 'native' | 'text' | 'json' | 'other'
+
+export interface CatalogueColumn {
+  readonly name: string
+  /** The database's own name of the type. */
+  readonly type: string
+  readonly form: ColumnForm
+  /** Whether the type's `=` tells every two different values apart; else stored images are compared. */
+  readonly exactEquality: boolean
+  /** Whether values can be longer than the policy allows. */
+  readonly unbounded: boolean
+  /** Computed when read, so that a trigger cannot see it. */
+  readonly virtual: boolean
+}

@@ -1,0 +1,149 @@
+import {
+  AuditError,
+  defaultMaxValueBytes,
+  modelPolicy,
+  nestedSecrets,
+  type Policy,
+  type Redaction,
+  redactionOf,
+  type Severity,
+  suggest,
+} from '../core/internal.ts'
+import type { Catalogue, CatalogueColumn, CatalogueTable } from './catalogue.ts'
+
+/** What the trigger of one table does, resolved from policy and catalogue: the dialect turns it into text. */
+export interface TablePlan {
+  readonly table: CatalogueTable
+  readonly model: string
+  readonly key: readonly PlannedColumn[]
+  /** In the order of the table; columns that are not recorded are in it with `recorded: false`. */
+  readonly columns: readonly PlannedColumn[]
+  /** The label's pieces: literal text and columns. */
+  readonly label: readonly (string | PlannedColumn)[]
+  readonly subject: PlannedColumn | null
+  readonly softDelete: PlannedColumn | null
+  readonly category: string | null
+  readonly severity: Severity | null
+  readonly tags: readonly string[]
+  readonly reasonRequired: boolean
+  readonly actions: { readonly create: boolean; readonly update: boolean; readonly delete: boolean; readonly truncate: boolean }
+  readonly maxValueBytes: number
+  /** Names that are secret inside JSON values, on top of the built-in list. */
+  readonly nestedSecrets: readonly string[]
+  readonly addresses: boolean
+}
+
+export interface PlannedColumn extends CatalogueColumn {
+  readonly redaction: Redaction
+  readonly recorded: boolean
+  /** A change of this column alone writes no entry. */
+  readonly ignored: boolean
+}
+
+/** A table with its plan, or with the reason why it has none. */
+export type PlannedTable =
+  | { readonly table: CatalogueTable; readonly plan: TablePlan }
+  | { readonly table: CatalogueTable; readonly plan: null; readonly reason: string }
+
+/**
+ * Resolves a policy over a catalogue. A model or column of the policy that the database does not have is an error with
+ * the nearest name, so that a misspelt mask never leaves a column open.
+ *
+ * @throws AUDIT_POLICY_UNKNOWN_MODEL, AUDIT_POLICY_UNKNOWN_COLUMN
+ */
+export function planTables(policy: Policy, catalogue: Catalogue): readonly PlannedTable[] {
+  const known = new Map(catalogue.tables.map((table) => [table.model, table]))
+  checkNames(policy, known)
+  return catalogue.tables
+    .filter((table) => !table.partition)
+    .map((table) => {
+      const reason = whySkipped(policy, table)
+      return reason ? { table, plan: null, reason } : { table, plan: planTable(policy, table) }
+    })
+}
+
+function whySkipped(policy: Policy, table: CatalogueTable): string | undefined {
+  if (table.bookkeeping) return 'bookkeeping of a migration tool'
+  if (modelPolicy(policy, table.model) === false) return 'by policy'
+  return undefined
+}
+
+function planTable(policy: Policy, table: CatalogueTable): TablePlan {
+  const model = modelPolicy(policy, table.model) || {}
+  const columns = table.columns.map((column): PlannedColumn => {
+    const redaction = redactionOf(policy, table.model, column.name)
+    const listed = model.include?.length ? model.include.includes(column.name) : !model.exclude?.includes(column.name)
+    return {
+      ...column,
+      redaction,
+      recorded: listed && redaction !== 'omit' && !column.virtual,
+      ignored: model.ignore?.includes(column.name) ?? false,
+    }
+  })
+  const column = (name: string | undefined): PlannedColumn | null => columns.find((item) => item.name === name) ?? null
+  const does = (action: string): boolean => !policy.skipActions?.includes(action)
+  return {
+    table,
+    model: table.model,
+    key: table.key.map((name) => column(name)!),
+    columns,
+    label: parseTemplate(model.label ?? '').map((piece) => (typeof piece === 'string' ? piece : column(piece.column)!)),
+    subject: column(model.subject),
+    softDelete: column(model.softDelete),
+    category: model.category ?? null,
+    severity: model.severity ?? null,
+    tags: model.tags ?? [],
+    reasonRequired: model.reason === 'required',
+    actions: { create: does('CREATE'), update: does('UPDATE'), delete: does('DELETE'), truncate: does('TRUNCATE') },
+    maxValueBytes: policy.maxValueBytes ?? defaultMaxValueBytes,
+    nestedSecrets: nestedSecrets(policy),
+    addresses: policy.addresses ?? true,
+  }
+}
+
+/** `'{first} {last}'` as its pieces. */
+export function parseTemplate(template: string): (string | { readonly column: string })[] {
+  return template
+    .split(/(\{[^{}]+\})/)
+    .filter((piece) => piece !== '')
+    .map((piece) => (piece.startsWith('{') && piece.endsWith('}') ? { column: piece.slice(1, -1).trim() } : piece))
+}
+
+function checkNames(policy: Policy, tables: ReadonlyMap<string, CatalogueTable>): void {
+  const models = [
+    ...Object.keys(policy.models ?? {}).map((name) => [`models.${name}`, name] as const),
+    ...(policy.skipModels ?? []).map((name) => ['skipModels', name] as const),
+    ...Object.entries(policy.actors ?? {}).map(([type, { model }]) => [`actors.${type}.model`, model] as const),
+  ]
+  for (const [path, name] of models) {
+    if (name === '*' || tables.has(name)) continue
+    throw new AuditError(
+      'AUDIT_POLICY_UNKNOWN_MODEL',
+      `${path}: the database has no table "${name}".`,
+      suggest(name, tables.keys()),
+    )
+  }
+  for (const [name, model] of Object.entries(policy.models ?? {})) {
+    const table = tables.get(name)
+    if (!table || !model) continue
+    for (const [key, column] of namedColumns(model)) {
+      if (table.columns.some((item) => item.name === column)) continue
+      throw new AuditError(
+        'AUDIT_POLICY_UNKNOWN_COLUMN',
+        `models.${name}.${key}: the table has no column "${column}".`,
+        suggest(column, table.columns.map((item) => item.name)),
+      )
+    }
+  }
+}
+
+function namedColumns(model: NonNullable<Exclude<NonNullable<Policy['models']>[string], false>>): [string, string][] {
+  const { label, subject, softDelete, ignore, include, exclude, reads, redact } = model
+  const template = parseTemplate(label ?? '').flatMap((piece) => (typeof piece === 'string' ? [] : [piece.column]))
+  const lists = { label: template, ignore, include, exclude, reads, redact: Object.keys(redact ?? {}) }
+  return [
+    ...(subject ? [['subject', subject] as [string, string]] : []),
+    ...(softDelete ? [['softDelete', softDelete] as [string, string]] : []),
+    ...Object.entries(lists).flatMap(([key, names]) => (names ?? []).map((name): [string, string] => [key, name])),
+  ]
+}

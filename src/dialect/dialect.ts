@@ -1,0 +1,129 @@
+import type { Expression, Kysely, SqlBool } from 'kysely'
+import type { Catalogue, CatalogueTable } from '../capture/catalogue.ts'
+import type { TablePlan } from '../capture/plan.ts'
+import type { NewEntry, Policy } from '../core/internal.ts'
+
+export type SqlRow = Readonly<Record<string, unknown>>
+
+/** Runs one statement and answers its rows. Parameters are text, numbers, booleans, null or lists of text. */
+export type RunSql = (sql: string, parameters?: readonly unknown[]) => Promise<readonly SqlRow[]>
+
+export interface Statement {
+  readonly sql: string
+  readonly parameters?: readonly unknown[]
+}
+
+/** How the SQL of one kind of database differs: the trail, the triggers, and the statements that read and write. */
+export interface Dialect {
+  readonly trail: TrailDialect
+  readonly capture: CaptureDialect
+  readonly read: ReadDialect
+  /** Stores library entries; `joined` when they belong to a transaction of the application. */
+  record(entries: readonly NewEntry[], joined: boolean): Statement
+  /** One row with the column `context`: what the database holds for the current statement. */
+  readonly probe: Statement
+  /** The database's own error as an AUDIT error where its cause is known; else as it is. */
+  explain(error: unknown): unknown
+}
+
+/** The trail's own schema. */
+export interface TrailDialect {
+  /** The version of the schema that this package makes. */
+  readonly version: number
+  /** Keeps two migrations apart until the end of the transaction, also behind a transaction pooler. */
+  readonly lock: readonly string[]
+  /** Refuses servers that are too old. */
+  checkServer(run: RunSql): Promise<void>
+  /** The version that stands in the database, and whether its functions and views are those of this package. */
+  installed(run: RunSql): Promise<{ readonly version: number; readonly current: boolean } | null>
+  /** Statements that bring tables from a version to {@link version}, and functions and views up to date. */
+  upgrade(from: number): readonly Statement[]
+  /** Makes roles and hands the trail to its owner. Answers what could not be done, as warnings. */
+  secure(run: RunSql): Promise<readonly string[]>
+  /** Makes room for the entries of the coming months. Answers how many partitions were made. */
+  prepare(run: RunSql): Promise<number>
+  storedPolicy(run: RunSql): Promise<{ readonly policy: Policy; readonly fingerprint: string } | null>
+  storePolicy(policy: string, fingerprint: string): Statement
+  /** Removes the trail itself, with all entries. */
+  readonly drop: readonly string[]
+  /** One row a value, in order, with the column `hash`. */
+  hash(values: readonly string[]): Statement
+}
+
+/** Capture: reading the catalogue and writing triggers. */
+export interface CaptureDialect {
+  catalogue(run: RunSql, schemas: readonly string[] | undefined): Promise<Catalogue>
+  /** The text of a table's capture, comparable with what is installed. */
+  text(plan: TablePlan): string
+  install(plan: TablePlan): readonly string[]
+  /** Brings the text up to date without a lock on the table, where the database can. */
+  replace(plan: TablePlan): readonly string[]
+  enable(plan: TablePlan): readonly string[]
+  remove(table: Pick<CatalogueTable, 'schema' | 'name'>): readonly string[]
+  /** One row a table, with `schema` and `name`: all capture that stands, also in schemas the policy no longer names. */
+  readonly all: Statement
+}
+
+/** The physical row of an entry, the same on every database, as the statements of {@link ReadDialect} select it. */
+export interface EntryRow {
+  readonly id: string
+  /** Microseconds since 1970 in UTC, as text: exact, and comparable as a cursor. */
+  readonly at: string
+  readonly xid: string
+  readonly kind: string
+  readonly action: string
+  readonly model: string | null
+  readonly target_id: string | null
+  readonly moved_to: string | null
+  readonly label: string | null
+  readonly changes: string | null
+  readonly actor: string | null
+  readonly request_id: string | null
+  readonly tenant: string | null
+  readonly context: string | null
+  readonly subject: string | null
+  readonly category: string | null
+  readonly severity: string | null
+  readonly ref: string | null
+  readonly about: string | null
+  readonly details: string | null
+  readonly role: string | null
+  readonly application: string | null
+  readonly address: string | null
+  readonly joined: boolean | null
+}
+
+/** The tables that the store's statements name. */
+export interface TrailTables {
+  entry: EntryRow
+}
+
+/** What differs in reading. Everything else is built once, by Kysely, which only compiles here. */
+export interface ReadDialect {
+  readonly db: Kysely<TrailTables>
+  /** The columns of {@link EntryRow} as they are selected. */
+  readonly columns: readonly Expression<unknown>[]
+  /** Entries before a cursor in the order of {@link newestFirst}. */
+  before(at: string, id: string): Expression<SqlBool>
+  since(date: Date): Expression<SqlBool>
+  until(date: Date): Expression<SqlBool>
+  /** A line of the stored context. */
+  contextLine(line: 'label' | 'ip' | 'session' | 'userAgent' | 'reason' | 'origin' | 'extra'): Expression<string | null>
+  /** A condition on the target that its index serves. */
+  target(model: string, ids: readonly string[]): Expression<SqlBool>
+  /** Keys that these keys were moved to, or came from. */
+  moves(model: string, ids: readonly string[]): Statement
+  contains(column: Expression<string | null>, text: string): Expression<SqlBool>
+  id(value: string): Expression<SqlBool>
+  transaction(value: string): Expression<SqlBool>
+  /** The UTC date of an entry. */
+  readonly day: Expression<string>
+  /** A top-level text field of `details`. */
+  detail(field: string): Expression<string | null>
+  /** The position after everything that is committed. */
+  readonly end: Statement
+  /** What is committed between two positions, at most `limit` entries beyond `afterId`. */
+  between(from: string | undefined, to: string, afterId: string | undefined): Expression<SqlBool>
+  /** Labels of rows of an application's table, as `key` and `label`. */
+  labels(table: CatalogueTable, template: readonly (string | { readonly column: string })[], ids: readonly string[]): Statement
+}

@@ -1,0 +1,255 @@
+import { createHash } from 'node:crypto'
+import type { PlannedColumn, TablePlan } from '../../capture/plan.ts'
+import { partSeparator, secretWords, skipMark } from '../../core/internal.ts'
+import { dollarQuote, literal, name, table } from './quote.ts'
+
+/** Sorts before the triggers of people, so that what they change in turn is recorded after, in order. */
+export const triggerName = '!whodunit'
+export const truncateTriggerName = '!whodunit_truncate'
+
+/** The function of a table's trigger: readable in the catalogue, within the 63 bytes of a name. */
+export function functionName(of: { readonly schema: string; readonly name: string }): string {
+  const full = `capture ${of.schema}.${of.name}`
+  if (Buffer.byteLength(full) <= 63) return full
+  const hash = createHash('sha256').update(full).digest('hex').slice(0, 10)
+  return `${Buffer.from(full).subarray(0, 50).toString().replace(/\uFFFD+$/, '')} ${hash}`
+}
+
+/** Settings that would change how values print are pinned; `search_path` also keeps foreign operators out. */
+const pinned = [
+  ['search_path', 'pg_catalog, pg_temp'],
+  ['DateStyle', "'ISO, YMD'"],
+  ['IntervalStyle', "'postgres'"],
+  ['TimeZone', "'UTC'"],
+  ['bytea_output', "'hex'"],
+  ['extra_float_digits', '1'],
+  ['xmloption', "'content'"],
+] as const
+
+export function createFunction(plan: TablePlan): string {
+  return [
+    `create or replace function whodunit.${name(functionName(plan.table))}() returns trigger`,
+    `language plpgsql security definer`,
+    ...pinned.map(([setting, value]) => `set ${setting} = ${value}`),
+    `as ${dollarQuote(captureText(plan))}`,
+  ].join('\n')
+}
+
+/** The body of the trigger's function. What is compared to find drift is this text. */
+export function captureText(plan: TablePlan): string {
+  const { actions } = plan
+  const branches = [
+    actions.update ? `if tg_op = 'UPDATE' then\n${update(plan)}` : `if tg_op = 'UPDATE' then\n      return null;`,
+    actions.create ? `elsif tg_op = 'INSERT' then\n${wholeRow(plan, 'new', 'CREATE')}` : `elsif tg_op = 'INSERT' then\n      return null;`,
+    actions.delete ? `elsif tg_op = 'DELETE' then\n${wholeRow(plan, 'old', 'DELETE')}` : `elsif tg_op = 'DELETE' then\n      return null;`,
+    `end if;`,
+  ]
+  return `
+declare
+  context text := coalesce(current_setting('whodunit.context', true), '');
+  action text;
+  changes text := '';  -- a change of these columns makes an entry
+  ignored text := '';  -- of these alone it does not
+  target text;
+  moved text;
+  label text;
+  subject text;
+  rest record;
+  drift bool := false;
+begin
+  if tg_op = 'TRUNCATE' then
+    ${actions.truncate ? `perform whodunit.capture_statement('TRUNCATE', ${literal(plan.model)}, context);` : ''}
+    return null;
+  end if;
+  if context like '${skipMark}%' then
+    perform whodunit.capture_statement('SKIPPED', ${literal(plan.model)}, context);
+    return null;
+  end if;
+  begin
+    ${branches.join('\n    ')}
+  exception when others then
+    drift := true;  -- a column was renamed, dropped or retyped since migrate
+  end;
+  if drift then
+    ${driftBranch(plan)}
+  end if;
+  if changes = '' then
+    return null;
+  end if;${
+    plan.reasonRequired
+      ? `
+  perform whodunit.require_reason(${literal(plan.model)}, context);`
+      : ''
+  }
+  insert into whodunit.entry (kind, action, model, target_id, moved_to, label, changes, subject${constantColumns(plan)
+    .map(([column]) => `, ${column}`)
+    .join('')}, actor, request_id, tenant, context, application, address)
+  values ('change', action, ${literal(plan.model)}, target, moved, left(label, 200), '{' || substr(changes || ignored, 2) || '}', left(subject, 200)${constantColumns(
+    plan,
+  )
+    .map(([, value]) => `, ${value}`)
+    .join('')},
+    left(nullif(split_part(context, ${separator}, 1), ''), 200), left(nullif(split_part(context, ${separator}, 2), ''), 200),
+    left(nullif(split_part(context, ${separator}, 3), ''), 200), left(nullif(split_part(context, ${separator}, 4), ''), 20000),
+    case when context = '' then nullif(current_setting('application_name'), '') end,
+    ${plan.addresses ? `case when context = '' then inet_client_addr() end` : 'null'});
+  return null;
+end`
+}
+
+const separator = `e'\\x${partSeparator.charCodeAt(0).toString(16)}'`
+
+function constantColumns(plan: TablePlan): [string, string][] {
+  const columns: [string, string | null][] = [
+    ['category', plan.category],
+    ['severity', plan.severity],
+    ['details', plan.tags.length > 0 ? JSON.stringify({ tags: plan.tags }) : null],
+  ]
+  return columns.flatMap(([column, value]) => (value === null ? [] : [[column, literal(value)]]))
+}
+
+function update(plan: TablePlan): string {
+  const lines = ['rest := new;']
+  for (const column of plan.columns) {
+    if (column.virtual) continue
+    const [before, after] = [`old.${name(column.name)}`, `new.${name(column.name)}`]
+    if (column.recorded) {
+      const into = column.ignored ? 'ignored' : 'changes'
+      lines.push(
+        `if ${differs(column, before, after)} then`,
+        `  ${into} := ${into} || ${literal(`,${JSON.stringify(column.name)}:`)} || json_build_array(${json(plan, column, before)}, ${json(plan, column, after)})::text;`,
+        `  rest.${name(column.name)} := ${before};`,
+        'end if;',
+      )
+    } else lines.push(`rest.${name(column.name)} := ${before};`)
+  }
+  // a column that this text does not know has changed
+  lines.push('drift := rest operator(pg_catalog.*<>) old;')
+  lines.push(
+    `if changes <> '' then`,
+    `  action := ${actionOfUpdate(plan)};`,
+    ...rowFacts(plan, 'old', 'new').map((line) => `  ${line}`),
+    'end if;',
+  )
+  return indent(lines)
+}
+
+function actionOfUpdate({ softDelete }: TablePlan): string {
+  if (!softDelete) return `'UPDATE'`
+  const column = name(softDelete.name)
+  return `case when old.${column} is null and new.${column} is not null then 'SOFT_DELETE' when old.${column} is not null and new.${column} is null then 'RESTORE' else 'UPDATE' end`
+}
+
+/** Columns a single expression joins at most: the server's stack bounds how deep one may be. */
+const chunk = 60
+
+function wholeRow(plan: TablePlan, row: 'new' | 'old', action: string): string {
+  const lines = [`action := '${action}';`, `rest := ${row};`]
+  const recorded = plan.columns.filter((column) => column.recorded)
+  for (let start = 0; start < recorded.length; start += chunk) {
+    const parts = recorded.slice(start, start + chunk).map((column) => {
+      const key = literal(`,${JSON.stringify(column.name)}:[${row === 'new' ? 'null,' : ''}`)
+      const value = `coalesce(to_json(${json(plan, column, `${row}.${name(column.name)}`)})::text, 'null')`
+      return `${key} || ${value} || ${row === 'new' ? `']'` : `',null]'`}`
+    })
+    lines.push(`changes := changes || ${parts.join(' || ')};`)
+  }
+  for (const column of plan.columns) if (!column.virtual) lines.push(`rest.${name(column.name)} := null;`)
+  lines.push('drift := not (rest is null);', ...rowFacts(plan, row, row))
+  return indent(lines)
+}
+
+function rowFacts(plan: TablePlan, before: 'new' | 'old', after: 'new' | 'old'): string[] {
+  const lines = []
+  if (plan.key.length > 0) {
+    lines.push(`target := ${keyText(plan, before)};`)
+    if (before !== after) lines.push(`moved := nullif(${keyText(plan, after)}, target);`)
+  }
+  if (plan.label.length > 0) {
+    const pieces = plan.label.map((piece) => (typeof piece === 'string' ? literal(piece) : shown(piece, after)))
+    lines.push(`label := concat(${pieces.join(', ')});`)
+  }
+  if (plan.subject) lines.push(`subject := ${hideOr(plan.subject, after, `${after}.${name(plan.subject.name)}::text`)};`)
+  return lines
+}
+
+/** The key as text; a composite key is a compact JSON array of texts. A masked key can no longer be told apart. */
+function keyText(plan: TablePlan, row: string): string {
+  const texts = plan.key.map((column) => hideOr(column, row, `${row}.${name(column.name)}::text`))
+  if (texts.length === 1) return texts[0]!
+  return `'[' || ${texts.map((text) => `coalesce(to_json(${text})::text, 'null')`).join(` || ',' || `)} || ']'`
+}
+
+function hideOr(column: PlannedColumn, row: string, open: string): string {
+  if (column.redaction === 'hash') return `whodunit.hash(${row}.${name(column.name)}::text)`
+  return column.redaction === 'keep' ? open : `'***'`
+}
+
+function shown(column: PlannedColumn, row: string): string {
+  return column.redaction === 'keep' ? `${row}.${name(column.name)}` : `'***'`
+}
+
+function differs(column: PlannedColumn, before: string, after: string): string {
+  if (column.exactEquality) return `${after} is distinct from ${before}`
+  return `row(${after})::record operator(pg_catalog.*<>) row(${before})::record`
+}
+
+/** The value as an expression that `json_build_array` and `to_json` print as the trail wants it. */
+function json(plan: TablePlan, column: PlannedColumn, value: string): string {
+  if (column.redaction === 'mask') return `case when ${value} is not null then '{"$":"masked"}'::json end`
+  if (column.redaction === 'hash') {
+    return `case when ${value} is not null then json_build_object('$', 'hash', 'v', whodunit.hash(${value}::text)) end`
+  }
+  if (column.form === 'native') return value
+  const text = column.form === 'text' ? value : `${value}::text`
+  const open = column.form === 'json' ? `whodunit.redact_json(${text}, ${secretNames(plan)})` : text
+  if (!column.unbounded) return open
+  const size = column.form === 'text' ? `octet_length(${value})` : `octet_length(${text})`
+  return `case when ${size} > ${plan.maxValueBytes} then json_build_object('$', 'cut', 'length', length(${text})) else to_json(${open}) end`
+}
+
+function secretNames(plan: TablePlan): string {
+  return `array[${plan.nestedSecrets.map(literal).join(', ')}]::text[]`
+}
+
+function driftBranch(plan: TablePlan): string {
+  const hidden = plan.columns.filter((column) => column.redaction !== 'keep').map((column) => column.name)
+  const dropped = plan.columns.filter((column) => !column.recorded).map((column) => column.name)
+  const known = plan.columns.map((column) => column.name)
+  const ignored = plan.columns.filter((column) => column.ignored).map((column) => column.name)
+  const lists = [known, hidden, dropped, ignored].map((names) => `array[${names.map(literal).join(', ')}]::text[]`)
+  const sql = `whodunit.generic_capture(tg_relid, tg_op, ${lists.join(', ')})`
+  return `action := case tg_op when 'INSERT' then 'CREATE' else tg_op end;
+    ignored := '';
+    if tg_op = 'INSERT' then
+      execute ${sql} using new, new into changes, target, moved;
+    elsif tg_op = 'DELETE' then
+      execute ${sql} using old, old into changes, target, moved;
+    else
+      execute ${sql} using old, new into changes, target, moved;
+    end if;`
+}
+
+function indent(lines: readonly string[]): string {
+  return lines.map((line) => `      ${line}`).join('\n')
+}
+
+export function createTriggers(plan: TablePlan): readonly string[] {
+  const on = table(plan.table)
+  const call = `execute function whodunit.${name(functionName(plan.table))}()`
+  return [
+    `create or replace trigger ${name(triggerName)} after insert or update or delete on ${on} for each row ${call}`,
+    `create or replace trigger ${name(truncateTriggerName)} after truncate on ${on} for each statement ${call}`,
+  ]
+}
+
+export function dropCapture(of: { readonly schema: string; readonly name: string }): readonly string[] {
+  return [
+    `drop trigger if exists ${name(triggerName)} on ${table(of)}`,
+    `drop trigger if exists ${name(truncateTriggerName)} on ${table(of)}`,
+    `drop function if exists whodunit.${name(functionName(of))}()`,
+  ]
+}
+
+/** For the trail's own functions: the built-in secret names as a list. */
+export const secretWordList: string = `array[${secretWords.map(literal).join(', ')}]::text[]`

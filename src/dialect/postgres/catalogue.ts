@@ -1,0 +1,107 @@
+import type { Catalogue, CatalogueColumn, CatalogueTable, ColumnForm } from '../../capture/catalogue.ts'
+import type { RunSql, SqlRow } from '../dialect.ts'
+import { truncateTriggerName, triggerName } from './capture.ts'
+
+/** Tables in which migration tools keep their own books, by name in any schema. */
+const bookkeeping = [
+  '_prisma_migrations', '__drizzle_migrations', 'knex_migrations', 'knex_migrations_lock', 'kysely_migration',
+  'kysely_migration_lock', 'mikro_orm_migrations', 'typeorm_metadata', 'sequelizemeta', 'schema_migrations',
+  'pgmigrations', 'flyway_schema_history', 'databasechangelog', 'databasechangeloglock', 'goose_db_version',
+  'alembic_version', 'django_migrations', 'ar_internal_metadata', 'atlas_schema_revisions',
+] // prettier-ignore
+
+/** TypeORM's table has a name that anybody might use: only its exact columns give it away. */
+function isBookkeeping(name: string, columns: readonly CatalogueColumn[]): boolean {
+  if (bookkeeping.includes(name.toLowerCase())) return true
+  return name === 'migrations' && columns.map((column) => column.name).join() === 'id,timestamp,name'
+}
+
+const native = new Set(['bool', 'int2', 'int4', 'float4', 'float8'])
+/** Types whose `=` is the equality of their images. All others are compared as stored. */
+const exact = new Set(['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time', 'timestamp', 'timestamptz', 'inet',
+  'cidr', 'macaddr', 'macaddr8', 'bytea', 'bit', 'varbit', 'name', 'pg_lsn', 'xid8']) // prettier-ignore
+/** Exact unless the column's collation takes different texts for equal. */
+const texts = new Set(['text', 'varchar'])
+
+export async function readCatalogue(run: RunSql, schemas: readonly string[] | undefined): Promise<Catalogue> {
+  const [where] = await run(`select coalesce(current_schema(), 'public') as schema, current_setting('server_version_num')::int >= 180000 as virtual`)
+  const defaultSchema = String(where!['schema'])
+  const wanted = schemas?.length ? schemas : [defaultSchema]
+  const tables = await run(
+    `select c.oid::text as oid, n.nspname as schema, c.relname as name, c.relispartition as partition,
+       f.prosrc as text, t.tgenabled::text as enabled, tt.tgenabled::text as truncate_enabled,
+       coalesce((select json_agg(a.attname order by k.place) from pg_index i, unnest(i.indkey::int2[]) with ordinality as k(attnum, place), pg_attribute a
+         where i.indexrelid = best.indexrelid and a.attrelid = c.oid and a.attnum = k.attnum and k.place <= i.indnkeyatts), '[]')::text as key
+     from pg_class c
+     join pg_namespace n on n.oid = c.relnamespace
+     left join pg_trigger t on t.tgrelid = c.oid and t.tgname = $2 and not t.tgisinternal
+     left join pg_proc f on f.oid = t.tgfoid
+     left join pg_trigger tt on tt.tgrelid = c.oid and tt.tgname = $3 and not tt.tgisinternal
+     left join lateral (select i.indexrelid from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid
+       and i.indpred is null and i.indexprs is null
+       and (i.indisprimary or not exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum = any(i.indkey) and not a.attnotnull))
+       order by i.indisprimary desc, i.indisreplident desc, i.indnkeyatts, i.indexrelid limit 1) best on true
+     where c.relkind in ('r', 'p') and n.nspname = any($1) and n.nspname <> 'whodunit' and c.relpersistence <> 't'
+     order by n.nspname <> $4, n.nspname, c.relname`,
+    [wanted, triggerName, truncateTriggerName, defaultSchema],
+  )
+  const columns = await readColumns(run, wanted, where!['virtual'] === true)
+  return {
+    defaultSchema,
+    tables: tables.map((row) => toTable(row, defaultSchema, columns.get(String(row['oid'])) ?? [])),
+  }
+}
+
+async function readColumns(run: RunSql, schemas: readonly string[], virtual: boolean): Promise<Map<string, CatalogueColumn[]>> {
+  const rows = await run(
+    `select a.attrelid::text as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type, t.typname as base,
+       coalesce(co.collisdeterministic, true) as deterministic, a.atttypmod as modifier,
+       ${virtual ? `a.attgenerated = 'v'` : 'false'} as virtual
+     from pg_attribute a
+     join pg_class c on c.oid = a.attrelid
+     join pg_namespace n on n.oid = c.relnamespace
+     join pg_type t on t.oid = a.atttypid
+     left join pg_collation co on co.oid = a.attcollation
+     where n.nspname = any($1) and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
+     order by a.attrelid, a.attnum`,
+    [schemas],
+  )
+  const byTable = new Map<string, CatalogueColumn[]>()
+  for (const row of rows) {
+    const relation = String(row['relation'])
+    byTable.set(relation, [...(byTable.get(relation) ?? []), toColumn(row)])
+  }
+  return byTable
+}
+
+function toColumn(row: SqlRow): CatalogueColumn {
+  const base = String(row['base'])
+  const form: ColumnForm = native.has(base) ? 'native' : texts.has(base) ? 'text' : base === 'json' || base === 'jsonb' ? 'json' : 'other'
+  const limited = base === 'varchar' && Number(row['modifier']) > 0 && Number(row['modifier']) < 10_000
+  return {
+    name: String(row['name']),
+    type: String(row['type']),
+    form,
+    exactEquality: exact.has(base) || (texts.has(base) && row['deterministic'] === true),
+    unbounded: !native.has(base) && !(exact.has(base) && base !== 'bytea' && base !== 'varbit') && base !== 'numeric' && !limited,
+    virtual: row['virtual'] === true,
+  }
+}
+
+function toTable(row: SqlRow, defaultSchema: string, columns: readonly CatalogueColumn[]): CatalogueTable {
+  const [schema, name] = [String(row['schema']), String(row['name'])]
+  const text = row['text']
+  return {
+    schema,
+    name,
+    model: schema === defaultSchema ? name : `${schema}.${name}`,
+    key: JSON.parse(String(row['key'])) as string[],
+    columns,
+    bookkeeping: isBookkeeping(name, columns),
+    partition: row['partition'] === true,
+    installed:
+      typeof text === 'string'
+        ? { text, enabled: row['enabled'] !== 'D' && row['enabled'] !== 'R' && (row['truncate_enabled'] ?? 'O') !== 'D' }
+        : null,
+  }
+}

@@ -1,0 +1,214 @@
+import { kinds, lineSeparator, partSeparator, restLines, skipMark } from '../../core/internal.ts'
+import { secretWordList } from './capture.ts'
+import { monthsAhead } from './trail.ts'
+
+const part = `e'\\x${partSeparator.charCodeAt(0).toString(16)}'`
+const line = lineSeparator === '\n' ? `e'\\n'` : lineSeparator
+const pinned = `set search_path = pg_catalog, pg_temp`
+
+/** The line of a stored context, as SQL. Total: text of any form has an answer. */
+export function contextLine(context: string, which: (typeof restLines)[number]): string {
+  return `nullif(split_part(${context}, ${line}, ${restLines.indexOf(which) + 1}), '')`
+}
+
+/**
+ * The trail's own functions. They hold no state, so every migrate replaces them when their text has changed. Those that
+ * write run as the owner: nobody else has rights on the table.
+ */
+export const trailFunctions: readonly string[] = [
+  // What a statement, not a row, leaves: TRUNCATE, or one SKIPPED entry a transaction and table
+  `create or replace function whodunit.capture_statement(what text, about_model text, given text) returns void
+  language plpgsql security definer ${pinned} as $$
+  declare
+    skipped bool := given like '${skipMark}%';
+    text text := case when given like '${skipMark}%' then substr(given, ${skipMark.length + 1}) else given end;
+    marker text := pg_current_xact_id()::text || ' ' || about_model || e'\\n';
+    known text;
+  begin
+    if skipped then
+      -- local: forgotten at commit, and undone together with the entry by a rollback to a savepoint
+      known := coalesce(current_setting('whodunit.skipped', true), '');
+      if position(marker in known) > 0 then return; end if;
+      perform set_config('whodunit.skipped', known || marker, true);
+      what := 'SKIPPED';
+    end if;
+    insert into whodunit.entry (kind, action, model, actor, request_id, tenant, context, application)
+    values ('change', what, about_model, left(nullif(split_part(text, ${part}, 1), ''), 200),
+      left(nullif(split_part(text, ${part}, 2), ''), 200), left(nullif(split_part(text, ${part}, 3), ''), 200),
+      left(nullif(split_part(text, ${part}, 4), ''), 20000),
+      case when text = '' then nullif(current_setting('application_name'), '') end);
+  end $$`,
+
+  `create or replace function whodunit.require_reason(model text, given text) returns void
+  language plpgsql ${pinned} as $$
+  begin
+    if ${contextLine(`split_part(given, ${part}, 4)`, 'reason')} is null then
+      raise exception 'a change of % needs a reason', model
+        using errcode = 'check_violation', hint = 'AUDIT: give one by audit.withContext({ reason }) or audit.set({ reason }).';
+    end if;
+  end $$`,
+
+  `create or replace function whodunit.hash(value text) returns text
+  language sql stable strict security definer ${pinned} as $$
+    select encode(substr(sha256(key || sha256(key || convert_to(value, 'UTF8'))), 1, 16), 'hex') from whodunit.secret
+  $$`,
+
+  `create or replace function whodunit.is_secret(name text) returns boolean
+  language plpgsql immutable strict ${pinned} as $$
+  declare
+    secrets text[] := ${secretWordList};
+    words text[] := array_remove(regexp_split_to_array(lower(regexp_replace(name, '([a-z0-9])([A-Z])', '\\1 \\2', 'g')), '[^a-z0-9]+'), '');
+  begin
+    for i in 1 .. coalesce(array_length(words, 1), 0) loop
+      if words[i] = any(secrets) or (words[i] || ' ' || words[i + 1]) = any(secrets) or (words[i] || words[i + 1]) = any(secrets) then
+        return true;
+      end if;
+    end loop;
+    return false;
+  end $$`,
+
+  `create or replace function whodunit.mask_json(value jsonb, names text[]) returns jsonb
+  language plpgsql immutable ${pinned} as $$
+  begin
+    return case jsonb_typeof(value)
+      when 'object' then (
+        select coalesce(jsonb_object_agg(key, case
+          when (whodunit.is_secret(key) or lower(key) = any(names)) and item <> 'null' then jsonb_build_object('$', 'masked')
+          else whodunit.mask_json(item, names) end), '{}')
+        from jsonb_each(value) as each(key, item))
+      when 'array' then (
+        select coalesce(jsonb_agg(whodunit.mask_json(item, names) order by place), '[]')
+        from jsonb_array_elements(value) with ordinality as each(item, place))
+      else value end;
+  end $$`,
+
+  // The exact text where nothing in it is secret; masked as a whole where it cannot be read
+  `create or replace function whodunit.redact_json(value text, names text[]) returns text
+  language plpgsql immutable ${pinned} as $$
+  declare
+    plain jsonb;
+    masked jsonb;
+  begin
+    if value is null or (value !~* array_to_string(${secretWordList}, '|') and value !~* '[a-z0-9]_?(key|number|code)' and cardinality(names) = 0) then
+      return value;
+    end if;
+    plain := value::jsonb;
+    masked := whodunit.mask_json(plain, (select array_agg(lower(name)) from unnest(names) as name));
+    return case when masked = plain then value else masked::text end;
+  exception when others then
+    return '{"$":"masked"}';
+  end $$`,
+
+  // SQL that records a row without knowing its columns: for the time between a change of the table and migrate.
+  // A column unknown to the plan is masked while a masked one is missing: it may be the same column renamed.
+  `create or replace function whodunit.generic_capture(relation oid, operation text, known text[], hidden text[], dropped text[], ignored text[])
+  returns text language plpgsql stable ${pinned} as $$
+  declare
+    renamed bool := exists (select from unnest(hidden) as h where not exists (
+      select from pg_attribute where attrelid = relation and attname = h and attnum > 0 and not attisdropped));
+    pieces text[] := '{}';
+    counted text[] := '{}';
+    keys text[] := '{}';
+    moved text[] := '{}';
+    c record;
+    before text;
+    after text;
+  begin
+    for c in
+      select a.attname as name, format('%I', a.attname) as quoted, t.typname as type, k.place,
+        a.attname = any(hidden) or whodunit.is_secret(a.attname) and not a.attname = any(known)
+          or (renamed and not a.attname = any(known)) as secret
+      from pg_attribute a join pg_type t on t.oid = a.atttypid
+      left join (select key.attnum, key.place from pg_index, unnest(indkey::int2[]) with ordinality as key(attnum, place)
+        where indrelid = relation and indisprimary) k on k.attnum = a.attnum
+      where a.attrelid = relation and a.attnum > 0 and not a.attisdropped and a.attgenerated <> 'v'
+      order by a.attnum
+    loop
+      if c.place is not null then
+        keys[c.place] := case when c.secret then '''***''' else format('($1).%s::text', c.quoted) end;
+        moved[c.place] := case when c.secret then '''***''' else format('($2).%s::text', c.quoted) end;
+      end if;
+      continue when c.name = any(dropped);
+      before := case when c.secret then format('case when ($1).%s is not null then ''{"$":"masked"}''::json end', c.quoted)
+        when c.type in ('bool', 'int2', 'int4', 'float4', 'float8') then format('($1).%s', c.quoted)
+        when c.type in ('json', 'jsonb') then format('whodunit.redact_json(($1).%s::text, ''{}'')', c.quoted)
+        else format('($1).%s::text', c.quoted) end;
+      after := replace(before, '($1)', '($2)');
+      pieces := pieces || format('case when %s then %L || json_build_array(%s, %s)::text end',
+        case when operation = 'UPDATE' then format('row(($2).%1$s)::record operator(pg_catalog.*<>) row(($1).%1$s)::record', c.quoted) else 'true' end,
+        ',' || to_json(c.name)::text || ':',
+        case when operation = 'INSERT' then 'null' else before end,
+        case when operation = 'DELETE' then 'null' else after end);
+      if not c.name = any(ignored) then
+        counted := counted || format('row(($2).%1$s)::record operator(pg_catalog.*<>) row(($1).%1$s)::record', c.quoted);
+      end if;
+    end loop;
+    return format('select case when %s then array_to_string(array[%s]::text[], '''') else '''' end, %s, nullif(%s, %s)',
+      case when operation = 'UPDATE' then coalesce(nullif(array_to_string(counted, ' or '), ''), 'false') else 'true' end,
+      array_to_string(pieces, ','), whodunit.key_sql(keys), whodunit.key_sql(moved), whodunit.key_sql(keys));
+  end $$`,
+
+  `create or replace function whodunit.key_sql(keys text[]) returns text language sql immutable ${pinned} as $$
+    select case cardinality(keys) when 0 then 'null::text' when 1 then keys[1]
+      else '''['' || ' || (select string_agg(format('to_json(%s)::text', key), ' || '','' || ') from unnest(keys) as key) || ' || '']''' end
+  $$`,
+
+  // The only way in for entries that no trigger wrote. A row change cannot be forged through it.
+  `create or replace function whodunit.record(entries json, joined boolean) returns void
+  language plpgsql security definer ${pinned} as $$
+  begin
+    if exists (select from json_to_recordset(entries) as e(kind text) where kind is null or kind not in (${kinds
+      .filter((kind) => kind !== 'change')
+      .map((kind) => `'${kind}'`)
+      .join(', ')})) then
+      raise exception 'whodunit.record takes no entries of this kind: row changes are written by triggers alone'
+        using errcode = 'check_violation';
+    end if;
+    insert into whodunit.entry (ref, at, kind, action, model, target_id, label, changes, subject, category, severity, about, details,
+      actor, request_id, tenant, context, joined)
+    select ref, coalesce(at, clock_timestamp()), kind, action, model, target_id, label, changes, subject, category, severity, about,
+      details, actor, request_id, tenant, context, record.joined
+    from rows from (json_to_recordset(entries) as (ref text, at timestamptz, kind text, action text, model text, target_id text,
+      label text, changes text, subject text, category text, severity text, about text, details text, actor text, request_id text,
+      tenant text, context text)) with ordinality as e(ref, at, kind, action, model, target_id, label, changes, subject, category,
+      severity, about, details, actor, request_id, tenant, context, place)
+    order by place;
+  end $$`,
+
+  // For people who write by hand: select whodunit.set_context(actor => 'user:42', reason => 'ticket 123')
+  `create or replace function whodunit.set_context(actor text default '', request text default '', tenant text default '',
+    label text default '', reason text default '', origin text default 'sql') returns void
+  language sql ${pinned} as $$
+    select set_config('whodunit.context', concat_ws(${part}, actor, request, tenant,
+      concat_ws(${line}, label, '', '', '', reason, origin, '')), true)
+  $$`,
+
+  // Attached, not created in place: that would lock out every writer of the trail
+  `create or replace function whodunit.prepare_months() returns int
+  language plpgsql security definer ${pinned} set TimeZone = 'UTC' as $$
+  declare
+    first timestamptz;
+    made int := 0;
+    partition text;
+  begin
+    for first in select date_trunc('month', now()) + make_interval(months => n) from generate_series(0, ${monthsAhead}) as n loop
+      partition := 'entry_' || to_char(first, 'YYYY_MM');
+      continue when to_regclass('whodunit.' || partition) is not null;
+      execute format('create table whodunit.%I (like whodunit.entry including defaults including constraints)', partition);
+      execute format('alter table whodunit.entry attach partition whodunit.%I for values from (%L) to (%L)',
+        partition, first, first + interval '1 month');
+      execute format('create trigger refuse_truncate before truncate on whodunit.%I for each statement execute function whodunit.refuse_change()', partition);
+      made := made + 1;
+    end loop;
+    return made;
+  end $$`,
+
+  // Malformed text, set by hand, must not fail whoever reads the trail
+  `create or replace function whodunit.read_json(value text) returns jsonb
+  language plpgsql immutable strict ${pinned} as $$
+  begin
+    return case jsonb_typeof(value::jsonb) when 'object' then value::jsonb else jsonb_build_object('value', value::jsonb) end;
+  exception when others then
+    return jsonb_build_object('unreadable', value);
+  end $$`,
+]

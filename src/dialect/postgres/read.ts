@@ -1,0 +1,77 @@
+import { DummyDriver, type Expression, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, type RawBuilder, sql, type SqlBool } from 'kysely'
+import { lineSeparator, restLines } from '../../core/internal.ts'
+import type { ReadDialect, TrailTables } from '../dialect.ts'
+import { literal, name, table } from './quote.ts'
+
+const db = new Kysely<TrailTables>({
+  dialect: {
+    createAdapter: () => new PostgresAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (any) => new PostgresIntrospector(any),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+  },
+}).withSchema('whodunit')
+
+
+/** Exact, unlike `to_timestamp`, which counts in floating seconds. */
+const moment = (micros: string): RawBuilder<unknown> =>
+  sql`(timestamptz 'epoch' + ${micros}::bigint * interval '1 microsecond')`
+
+const plain = [
+  'kind', 'action', 'model', 'target_id', 'moved_to', 'label', 'changes', 'actor', 'request_id', 'tenant', 'context',
+  'subject', 'category', 'severity', 'ref', 'about', 'details', 'role', 'application', 'joined',
+] // prettier-ignore
+
+export const read: ReadDialect = {
+  db,
+  columns: [
+    sql`e.id::text`.as('id'),
+    sql`(extract(epoch from e.at) * 1000000)::bigint::text`.as('at'),
+    sql`e.xid::text`.as('xid'),
+    sql`host(e.address)`.as('address'),
+    ...plain.map((of) => sql`e.${sql.raw(of)}`.as(of)),
+  ] as unknown as readonly Expression<unknown>[],
+  // the plain bound beside the pair lets the planner leave out partitions
+  before: (at, id) => sql<SqlBool>`(e.at <= ${moment(at)} and (e.at, e.id) < (${moment(at)}, ${id}::bigint))`,
+  since: (date) => sql<SqlBool>`e.at >= ${date.toISOString()}::timestamptz`,
+  until: (date) => sql<SqlBool>`e.at < ${date.toISOString()}::timestamptz`,
+  contextLine: (line) =>
+    sql<string | null>`nullif(split_part(e.context, ${sql.lit(lineSeparator)}, ${sql.lit(restLines.indexOf(line) + 1)}), '')`,
+  target: (model, ids) =>
+    sql<SqlBool>`(e.model = ${model} and left(e.target_id, 200) = any(${ids.map((id) => cut(id))}::text[]) and e.target_id = any(${ids}::text[]))`,
+  moves: (model, ids) => ({
+    sql: `select target_id as "from", moved_to as "to" from whodunit.entry
+      where model = $1 and moved_to is not null and (left(moved_to, 200) = any($2::text[]) or left(target_id, 200) = any($2::text[]))
+        and (moved_to = any($3::text[]) or target_id = any($3::text[]))`,
+    parameters: [model, ids.map((id) => cut(id)), ids],
+  }),
+  contains: (text, part) => sql<SqlBool>`${text} ilike ${`%${part.replace(/[\\%_]/g, '\\$&')}%`}`,
+  id: (value) => sql<SqlBool>`e.id = ${value}::bigint`,
+  transaction: (value) => sql<SqlBool>`(e.xid = ${value}::bigint and coalesce(e.joined, true))`,
+  day: sql<string>`to_char(e.at at time zone 'UTC', 'YYYY-MM-DD')`,
+  detail: (field) => sql<string | null>`(whodunit.read_json(e.details) ->> ${sql.lit(field)})`,
+  end: { sql: 'select pg_current_snapshot()::text as position' },
+  // PgQ's batches: what the later snapshot sees and the earlier did not (research/integrity-scale.md A5)
+  between: (from, to, afterId) => {
+    const [a, b] = [sql`${from ?? '1:1:'}::pg_snapshot`, sql`${to}::pg_snapshot`]
+    const xid = sql`e.xid::text::xid8`
+    const running = sql`array(select pg_snapshot_xip(${a})::text::bigint)`
+    const unseen = sql`(e.xid = any(${running}) or (e.xid >= pg_snapshot_xmax(${a})::text::bigint and e.xid < pg_snapshot_xmax(${b})::text::bigint))`
+    const after = afterId === undefined ? sql`` : sql` and e.id > ${afterId}::bigint`
+    return sql<SqlBool>`(${unseen} and pg_visible_in_snapshot(${xid}, ${b})${after})`
+  },
+  labels: (of, template, ids) => {
+    const key = `${name(of.key[0] ?? 'id')}::text`
+    const pieces = template.map((piece) => (typeof piece === 'string' ? literal(piece) : `${name(piece.column)}::text`))
+    return {
+      sql: `select ${key} as key, concat(${pieces.join(', ')}) as label from ${table(of)} where ${key} = any($1::text[])`,
+      parameters: [ids],
+    }
+  },
+}
+
+/** As `left(target_id, 200)` cuts: by characters, not by UTF-16 units. */
+function cut(id: string): string {
+  return id.length <= 200 ? id : [...id].slice(0, 200).join('')
+}
+

@@ -1,0 +1,26 @@
+import type { NewEntry } from '../../core/internal.ts'
+import type { Statement } from '../dialect.ts'
+
+/** All entries of a batch in one parameter: one statement, whatever their number. */
+export function recordStatement(entries: readonly NewEntry[], joined: boolean): Statement {
+  const rows = entries.map((entry) => ({
+    ref: entry.ref,
+    at: entry.at.toISOString(),
+    kind: entry.kind,
+    action: entry.action,
+    model: entry.target?.model,
+    target_id: entry.target?.id,
+    label: entry.target?.label,
+    changes: entry.changes && JSON.stringify(entry.changes),
+    subject: entry.subject,
+    category: entry.category,
+    severity: entry.severity,
+    about: entry.about,
+    details: entry.details && JSON.stringify(entry.details),
+    actor: entry.context.actor || null,
+    request_id: entry.context.request || null,
+    tenant: entry.context.tenant || null,
+    context: entry.context.rest || null,
+  }))
+  return { sql: 'select whodunit.record($1::json, $2)', parameters: [JSON.stringify(rows), joined] }
+}
