@@ -1,0 +1,25 @@
+import type { RunSql } from '../dialect/dialect.ts'
+
+/** How SQL is run on one kind of client, and how the context of the application travels through it. */
+export interface Driver<Client = unknown, Transaction = unknown> {
+  /** The wrapped client: every write through it carries the context of the code that called it, and never another's. */
+  readonly client: Client
+  /** The library's own connection for writing; never one that the application holds. */
+  readonly writing: Session
+  /** The library's own connections for reading. */
+  readonly reading: Session
+  /** One statement through the wrapped client, as the application itself would send it. */
+  readonly asApplication: RunSql
+  /** Runs statements in an open transaction of the application. */
+  in(transaction: Transaction): RunSql
+  /** Whether the calling code holds a transaction that would keep {@link writing} waiting for ever. */
+  wouldDeadlock(): boolean
+  /** Ends the library's own connections; the application's client stays as it is. */
+  close(): Promise<void>
+}
+
+export interface Session {
+  readonly run: RunSql
+  /** Runs `fn` in a transaction: committed when it resolves, rolled back when it throws. */
+  transaction<T>(fn: (run: RunSql) => Promise<T>): Promise<T>
+}

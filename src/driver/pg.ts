@@ -1,0 +1,151 @@
+import { AuditError } from '../core/internal.ts'
+import type { RunSql } from '../dialect/dialect.ts'
+import type { Driver, Session } from './driver.ts'
+import { bindContext, type ClientLike, instrument } from './pg-client.ts'
+
+/** What is used of a `pg.Pool`. */
+export interface PgPoolLike {
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
+  connect(): Promise<PgClientLike & { release(error?: boolean): void }>
+  end(): Promise<void>
+  on(event: 'connect', listener: (client: never) => void): unknown
+  readonly options: object
+}
+
+/** What is used of a `pg.Client`, also of one that was taken from a pool. */
+export interface PgClientLike {
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
+}
+
+/** A driver for node-postgres. The pool, or the client, is instrumented in place and given back as `client`. */
+export function pgDriver<T extends PgPoolLike | PgClientLike>(client: T): Driver<T, PgClientLike> {
+  const own = isPool(client) ? instrumentPool(client) : instrumentClient(client)
+  return {
+    client,
+    writing: session(own, 1),
+    reading: session(own, 2),
+    asApplication: async (sql, parameters) => rows(await client.query(sql, parameters as unknown[])),
+    in: (transaction) => {
+      if (typeof transaction?.query !== 'function') {
+        throw new AuditError('AUDIT_CLIENT_UNKNOWN', 'audit.in() got no client of pg.', 'Pass the client that holds the transaction.')
+      }
+      return async (sql, parameters) => rows(await transaction.query(sql, parameters as unknown[]))
+    },
+    wouldDeadlock: () => false,
+    close: () => own.close(),
+  }
+}
+
+/** Connections of the library's own, made with the settings of the application's. */
+interface OwnConnections {
+  with<T>(lane: number, fn: (client: PgClientLike) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+function session(own: OwnConnections, lane: number): Session {
+  const runOn = (client: PgClientLike): RunSql => async (sql, parameters) => rows(await client.query(sql, parameters as unknown[]))
+  return {
+    run: (sql, parameters) => own.with(lane, (client) => runOn(client)(sql, parameters)),
+    transaction: (fn) =>
+      own.with(lane, async (client) => {
+        await client.query('begin')
+        try {
+          const result = await fn(runOn(client))
+          await client.query('commit')
+          return result
+        } catch (error) {
+          await client.query('rollback').catch(() => {}) // the first error says more
+          throw error
+        }
+      }),
+  }
+}
+
+type PoolInternals = PgPoolLike & {
+  readonly Client?: unknown
+  readonly _clients?: readonly ClientLike[]
+  readonly options: { readonly password?: unknown }
+  readonly constructor: new (options: object) => PgPoolLike
+}
+
+function isPool(client: object): client is PoolInternals {
+  const { connect, options, totalCount } = client as Record<string, unknown>
+  return typeof connect === 'function' && typeof options === 'object' && typeof totalCount === 'number'
+}
+
+const instrumentedPool: unique symbol = Symbol('whodunit pool')
+
+function instrumentPool(pool: PoolInternals): OwnConnections {
+  const marked = pool as PoolInternals & { [instrumentedPool]?: true }
+  if (!marked[instrumentedPool]) {
+    marked[instrumentedPool] = true
+    for (const client of pool._clients ?? []) instrument(client)
+    pool.on('connect', (client: ClientLike) => instrument(client))
+    // A callback that waits for a free client would run in the context of whoever frees one
+    const connect = pool.connect as (...args: unknown[]) => unknown
+    pool.connect = function (this: unknown, callback?: unknown) {
+      return connect.call(this, typeof callback === 'function' ? bindContext(callback as never) : callback)
+    } as never
+  }
+  // `password` is not enumerable, so that it is not logged
+  const options = { ...pool.options, password: pool.options.password, Client: pool.Client, allowExitOnIdle: true, min: 0 }
+  const lanes = new Map<number, PgPoolLike>()
+  return {
+    async with(max, fn) {
+      const lane = lanes.get(max) ?? new pool.constructor({ ...options, max })
+      if (!lanes.has(max)) (lane as unknown as { on(event: 'error', listener: () => void): void }).on('error', () => {})
+      lanes.set(max, lane)
+      const client = await lane.connect()
+      let broken = false
+      try {
+        return await fn(client)
+      } catch (error) {
+        broken = isConnectionError(error)
+        throw error
+      } finally {
+        client.release(broken)
+      }
+    },
+    async close() {
+      const open = [...lanes.values()]
+      lanes.clear()
+      await Promise.all(open.map((lane) => lane.end()))
+    },
+  }
+}
+
+type ClientInternals = ClientLike & {
+  readonly constructor: new (options: object) => ClientLike & { connect(): Promise<void>; end(): Promise<void> }
+  readonly password?: unknown
+} & Record<'host' | 'port' | 'user' | 'database' | 'ssl', unknown>
+
+/** A lone client has no pool to copy: the library connects for each batch and for each reading. */
+function instrumentClient(client: PgClientLike): OwnConnections {
+  const original = client as ClientInternals
+  if (typeof original.query !== 'function' || typeof original.connection !== 'object') {
+    throw new AuditError('AUDIT_CLIENT_UNKNOWN', 'fromPg() got neither a Pool nor a Client of pg.', 'Pass new pg.Pool(...) or new pg.Client(...).')
+  }
+  instrument(original)
+  return {
+    async with(_lane, fn) {
+      const { host, port, user, database, ssl, password } = original
+      const own = new original.constructor({ host, port, user, database, ssl, password })
+      await own.connect()
+      try {
+        return await fn(own as unknown as PgClientLike)
+      } finally {
+        await own.end()
+      }
+    },
+    close: async () => {},
+  }
+}
+
+function isConnectionError(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code !== 'string' || /^(08|57P|E)/.test(code)
+}
+
+function rows(result: { rows: unknown[] }): never {
+  return result.rows as never
+}
