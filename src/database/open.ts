@@ -1,0 +1,154 @@
+import { existsSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join, resolve, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type AuditDatabase, AuditError } from '../core/internal.ts'
+import { fromPg, fromPglite, type PgliteLike, type PgPoolLike } from './postgres.ts'
+
+/** A database opened by its URL, with the client that the user's project has installed. */
+export interface OpenDatabase {
+  readonly database: AuditDatabase
+  /** Whether other processes may write while it is open here. */
+  readonly shared: boolean
+  /** Ends the client. Close the audit before. */
+  close(): Promise<void>
+}
+
+export interface OpenOptions {
+  /** What a relative folder is relative to. @default the current folder */
+  readonly base?: string
+  /** Folders whose installed clients are taken, the first that has one; then our own. @default the current folder */
+  readonly clientsFrom?: readonly string[]
+}
+
+const knownForms = 'Give postgres://USER:PASSWORD@HOST:PORT/DATABASE or pglite:DIR.'
+const connectTimeout = 10_000
+
+/**
+ * Opens `postgres://...` by the user's `pg`, or `pglite:DIR` by the user's `@electric-sql/pglite`, and makes sure that it
+ * answers. Not a public path: an application passes its own client to `fromPg` and the like.
+ *
+ * @throws AUDIT_DATABASE_URL, AUDIT_DATABASE_UNSUPPORTED, AUDIT_DATABASE_UNREACHABLE, AUDIT_DATABASE_LOCKED, AUDIT_CLIENT_MISSING
+ */
+export async function openDatabase(url: string, options: OpenOptions = {}): Promise<OpenDatabase> {
+  const { base = process.cwd(), clientsFrom = [process.cwd()] } = options
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
+  if (scheme === 'postgres' || scheme === 'postgresql') return openPostgres(url, clientsFrom)
+  if (scheme === 'pglite') return openPglite(url.slice('pglite:'.length).replace(/^\/\/(?=.)/, ''), base, clientsFrom)
+  if (scheme && ['mysql', 'mysql2', 'mariadb', 'sqlite', 'sqlite3', 'libsql', 'file'].includes(scheme)) {
+    throw new AuditError('AUDIT_DATABASE_UNSUPPORTED', `"${scheme}:" databases are not supported by this release.`, knownForms)
+  }
+  // never the URL itself: it may hold a password
+  throw new AuditError('AUDIT_DATABASE_URL', scheme ? `A database URL cannot begin with "${scheme}:".` : 'The database URL has no scheme.', knownForms)
+}
+
+type Pool = PgPoolLike & { on(event: 'error', listener: () => void): unknown }
+
+async function openPostgres(url: string, clientsFrom: readonly string[]): Promise<OpenDatabase> {
+  const { Pool } = (await load('pg', clientsFrom)) as { Pool: new (options: object) => Pool }
+  let pool: Pool
+  try {
+    pool = new Pool({ connectionString: url, max: 2, connectionTimeoutMillis: connectTimeout, application_name: 'whodunit' })
+  } catch (error) {
+    throw new AuditError('AUDIT_DATABASE_URL', `The postgres: URL cannot be read (${reason(error)}).`, `${knownForms} Write special characters of the password as %XX.`)
+  }
+  pool.on('error', () => {}) // an idle connection that breaks shows at its next use
+  const database = fromPg(pool)
+  try {
+    const client = await pool.connect()
+    client.release(true)
+  } catch (error) {
+    await pool.end()
+    throw unreachable(error)
+  }
+  return { database, shared: true, close: () => pool.end() }
+}
+
+type Pglite = PgliteLike & { close(): Promise<void> }
+
+async function openPglite(path: string, base: string, clientsFrom: readonly string[]): Promise<OpenDatabase> {
+  const folder = resolve(base, path)
+  if (path === '' || !existsSync(join(folder, 'PG_VERSION'))) {
+    const what = path === '' ? 'pglite: names no folder.' : `${folder} ${existsSync(folder) ? 'is no data folder of PGlite' : 'does not exist'}.`
+    throw new AuditError('AUDIT_DATABASE_URL', what, 'Give the folder that the application opens: no new database is made here.')
+  }
+  refuseIfOpen(folder)
+  const { PGlite } = (await load('@electric-sql/pglite', clientsFrom)) as { PGlite: { create(dataDir: string): Promise<Pglite> } }
+  const client = await PGlite.create(folder).catch((error: unknown) => {
+    throw unreachable(error)
+  })
+  return { database: fromPglite(client), shared: false, close: () => client.close() }
+}
+
+/**
+ * PGlite does not lock its folder, and a second process spoils it. Where the system tells who has files open (Linux), that
+ * is asked. Elsewhere the file that PGlite removes when it closes decides, as with PostgreSQL; a killed process leaves it.
+ */
+function refuseIfOpen(folder: string): void {
+  const mark = join(folder, 'postmaster.pid')
+  const hint = 'PGlite lets one process in at a time: stop that one first.'
+  if (existsSync('/proc/self/fd')) {
+    const holder = processWithFilesIn(realpathSync(folder) + sep)
+    if (holder) throw new AuditError('AUDIT_DATABASE_LOCKED', `Process ${holder} has ${folder} open.`, hint)
+  } else if (existsSync(mark)) {
+    throw new AuditError('AUDIT_DATABASE_LOCKED', `${folder} is open in another process, or was not closed.`, `${hint} If there is none, delete ${mark}.`)
+  }
+}
+
+function processWithFilesIn(folder: string): string | undefined {
+  const others = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
+  return others.find((pid) => {
+    try {
+      return readdirSync(`/proc/${pid}/fd`).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`).startsWith(folder))
+    } catch {
+      return false // it ended meanwhile, or belongs to another user
+    }
+  })
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
+
+async function load(name: string, folders: readonly string[]): Promise<unknown> {
+  for (const folder of folders) {
+    let path: string
+    try {
+      path = createRequire(join(folder, 'package.json')).resolve(name)
+    } catch {
+      continue
+    }
+    return exportsOf(await import(pathToFileURL(path).href))
+  }
+  try {
+    return exportsOf(await import(name))
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && String(error).includes(`'${name}'`)
+    if (!missing) throw error
+    throw new AuditError('AUDIT_CLIENT_MISSING', `The package ${name} is not installed.`, `Run: npm install ${name}`)
+  }
+}
+
+/** A CommonJS package comes as the default export. */
+function exportsOf(module: { default?: object }): unknown {
+  return { ...module.default, ...module }
+}
+
+function unreachable(error: unknown): AuditError {
+  return new AuditError(
+    'AUDIT_DATABASE_UNREACHABLE',
+    `The database could not be reached: ${reason(error)}.`,
+    'Check the URL, the server and the password.',
+    { cause: error },
+  )
+}
+
+/** A host with several addresses fails with one error for each, and no message of its own. */
+function reason(error: unknown): string {
+  const { message, errors, code } = error as { message?: string; errors?: readonly { message?: string }[]; code?: string }
+  return message || errors?.[0]?.message || code || String(error)
+}

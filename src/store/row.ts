@@ -1,0 +1,45 @@
+import { type AuditEntry, decodeParts, fromActorKey, severities, type Severity } from '../core/internal.ts'
+import type { EntryRow } from '../dialect/dialect.ts'
+
+/** An entry as the application reads it, of a row as it is stored. */
+export function toEntry(row: EntryRow): AuditEntry {
+  const context = decodeParts({ actor: row.actor, request: row.request_id, tenant: row.tenant, rest: row.context })
+  const { tags, ...details } = parseObject(row.details)
+  const actor = context.actor ?? (row.actor ? (fromActorKey(row.actor) ?? null) : null)
+  const where = { application: row.application, address: row.address, about: row.about }
+  for (const [key, value] of Object.entries(where)) if (value !== null) details[key] = value
+  const entry = {
+    id: row.id,
+    ref: row.ref,
+    at: new Date(Number(BigInt(row.at) / 1_000n)),
+    kind: row.kind,
+    action: row.action,
+    target: row.model === null ? null : { model: row.model, id: row.target_id, ...(row.label ? { label: row.label } : {}) },
+    changes: row.changes === null ? null : (JSON.parse(row.changes) as AuditEntry['changes']),
+    actor,
+    subject: row.subject,
+    tenant: row.tenant,
+    request: context.request ?? null,
+    reason: context.reason ?? null,
+    metadata: context.metadata ?? null,
+    category: row.category,
+    severity: severities.includes(row.severity as Severity) ? (row.severity as Severity) : 'info',
+    tags: Array.isArray(tags) ? (tags as string[]) : [],
+    origin: context.origin ?? 'sql',
+    app: context.app ?? null,
+    tx: row.joined === false ? null : row.xid,
+    role: row.role,
+    details,
+  }
+  return entry as unknown as AuditEntry
+}
+
+function parseObject(text: string | null): Record<string, unknown> {
+  if (text === null) return {}
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? { ...value } : {}
+  } catch {
+    return { unreadable: text }
+  }
+}

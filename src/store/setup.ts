@@ -1,0 +1,221 @@
+import { createHash } from 'node:crypto'
+import { syncSteps, tableStatus } from '../capture/drift.ts'
+import { type PlannedTable, planTables } from '../capture/plan.ts'
+import {
+  AuditError,
+  canonicalPolicy,
+  isAuditError,
+  type MigrateOptions,
+  type MigrateReport,
+  type Policy,
+  type TableStatus,
+  type TrailSetup,
+  type TrailStatus,
+} from '../core/internal.ts'
+import type { Dialect, RunSql } from '../dialect/dialect.ts'
+import type { Session } from '../driver/driver.ts'
+import { compareDisclosure } from './disclosure.ts'
+
+/** Tries for a table whose lock others hold; each waits as long as the dialect's lock timeout. */
+const lockTries = 3
+
+/** Sets up the trail and capture over a session and a dialect. */
+export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup {
+  const { trail, capture } = dialect
+  const explained = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      throw dialect.explain(error)
+    }
+  }
+  const locked = <T>(fn: (run: RunSql) => Promise<T>): Promise<T> =>
+    session.transaction(async (run) => {
+      for (const sql of trail.lock) await run(sql)
+      return fn(run)
+    })
+
+  async function migrate(given: Policy | undefined, { dryRun = false }: MigrateOptions = {}): Promise<MigrateReport> {
+    const done: string[] = []
+    const warnings: string[] = []
+    await trail.checkServer(session.run)
+    const before = await trail.installed(session.run)
+    if (before && before.version > trail.version) throw newer(before.version)
+    const stored = before ? await trail.storedPolicy(session.run) : null
+    const policy = given ?? stored?.policy
+    if (!policy) {
+      throw new AuditError('AUDIT_POLICY_NONE', 'There is no policy: none was given, and the trail has none stored.', 'Write a whodunit.config.ts, or pass the policy to createAudit.')
+    }
+    // Before anything is changed: a policy that does not fit the database must leave it as it is
+    const catalogue = await capture.catalogue(session.run, policy.schemas)
+    const planned = planTables(policy, catalogue)
+    const fingerprint = fingerprintOf(policy)
+
+    if (!before?.current || before.version < trail.version) {
+      done.push(before ? `upgraded the trail from version ${before.version} to ${trail.version}` : `made the trail, version ${trail.version}`)
+      if (!dryRun) await locked(upgrade)
+    }
+    const steps = syncSteps(planned.map((item) => ({ planned: item, wanted: wantedText(item) })))
+    for (const { kind, planned: item } of steps) {
+      done.push(`${sentences[kind]} ${item.table.model}`)
+      if (!dryRun) await withTries(() => locked(async (run) => {
+        for (const sql of statementsFor(kind, item)) await run(sql)
+      }))
+    }
+    for (const left of await orphans(planned)) {
+      done.push(`removed capture from ${left.schema}.${left.name}, which the policy no longer covers`)
+      if (!dryRun) await withTries(() => locked(async (run) => {
+        for (const sql of capture.remove(left)) await run(sql)
+      }))
+    }
+    if (!dryRun) {
+      await locked(async (run) => {
+        warnings.push(...(await trail.secure(run)))
+        const made = await trail.prepare(run)
+        if (made > 0) done.push(`made room for the entries of ${made} months`)
+        if (stored?.fingerprint !== fingerprint) {
+          const statement = trail.storePolicy(canonicalPolicy(policy), fingerprint)
+          await run(statement.sql, statement.parameters)
+        }
+        if (done.length > 0 || stored?.fingerprint !== fingerprint) await recordMigration(run, fingerprint, planned, done)
+      })
+    }
+    if (stored?.fingerprint !== fingerprint) done.push(`stored the policy ${fingerprint.slice(0, 12)}`)
+    const tables = dryRun ? statusOf(planned) : statusOf(planTables(policy, await capture.catalogue(session.run, policy.schemas)))
+    return { done, warnings: [...warnings, ...warningsOf(tables)], tables, fingerprint }
+  }
+
+  async function upgrade(run: RunSql): Promise<void> {
+    const now = await trail.installed(run) // another migrate may have been first
+    if (now && now.version > trail.version) throw newer(now.version)
+    if (now?.current && now.version === trail.version) return
+    for (const { sql, parameters } of trail.upgrade(now?.version ?? 0)) await run(sql, parameters)
+  }
+
+  /** A changed policy is itself worth an entry: nothing is switched off in silence. */
+  async function recordMigration(run: RunSql, fingerprint: string, planned: readonly PlannedTable[], done: readonly string[]): Promise<void> {
+    const skipped = planned.flatMap((item) => (item.plan === null ? [item.table.model] : []))
+    const audited = planned.length - skipped.length
+    const { sql, parameters } = dialect.record(
+      [
+        {
+          ref: `migrate-${fingerprint.slice(0, 12)}-${Date.now().toString(36)}`,
+          at: new Date(),
+          kind: 'event',
+          action: 'MIGRATE',
+          details: { fingerprint, audited, skipped: skipped.slice(0, 100), done: done.slice(0, 100) },
+          context: { actor: '', request: '', tenant: '', rest: '' },
+        },
+      ],
+      true,
+    )
+    await run(sql, parameters)
+  }
+
+  const wantedText = (item: PlannedTable): string | null => (item.plan ? capture.text(item.plan) : null)
+  const statusOf = (planned: readonly PlannedTable[]): readonly TableStatus[] => planned.map((item) => tableStatus(item, wantedText(item)))
+
+  function statementsFor(kind: keyof typeof sentences, { table, plan }: PlannedTable): readonly string[] {
+    if (!plan) return capture.remove(table)
+    if (kind === 'replace') return [...capture.replace(plan), ...(table.installed?.enabled ? [] : capture.enable(plan))]
+    return kind === 'enable' ? capture.enable(plan) : capture.install(plan)
+  }
+
+  async function orphans(planned: readonly PlannedTable[]): Promise<{ schema: string; name: string }[]> {
+    const known = new Set(planned.map(({ table }) => `${table.schema}.${table.name}`))
+    const rows = (await session.run(capture.all.sql, capture.all.parameters)) as unknown as { schema: string; name: string }[]
+    return rows.filter((row) => !known.has(`${row.schema}.${row.name}`))
+  }
+
+  async function status(given?: Policy): Promise<TrailStatus> {
+    const there = await trail.installed(session.run)
+    const stored = there ? await trail.storedPolicy(session.run) : null
+    // What the database does is judged by what migrate was told; the application's own policy is check()'s matter
+    const policy = stored?.policy ?? given ?? {}
+    const planned = planTables(policy, await capture.catalogue(session.run, policy.schemas))
+    const tables = statusOf(planned)
+    return {
+      installed: there !== null,
+      version: there?.version ?? null,
+      fingerprint: stored?.fingerprint ?? null,
+      tables,
+      warnings: [
+        ...(there && !there.current ? [`The trail was made by another release: run migrate.`] : []),
+        ...(there && there.version > trail.version ? [newer(there.version).message] : []),
+        ...warningsOf(tables),
+      ],
+    }
+  }
+
+  return {
+    migrate: (policy, options) => explained(() => migrate(policy, options)),
+    status: (policy) => explained(() => status(policy)),
+    check: (policy) =>
+      explained(async () => {
+        const there = await trail.installed(session.run)
+        const stored = there ? await trail.storedPolicy(session.run) : null
+        if (!stored) throw new AuditError('AUDIT_TRAIL_MISSING', 'The database has no trail yet.', 'Run: npx whodunit migrate')
+        const catalogue = await capture.catalogue(session.run, policy.schemas ?? stored.policy.schemas)
+        const asked = planTables(policy, catalogue)
+        const does = planTables(stored.policy, catalogue)
+        const drifted = statusOf(does).filter(({ state }) => state !== 'audited' && state !== 'skipped')
+        return [
+          ...compareDisclosure(asked, does),
+          ...drifted.map(({ model, state, note }) => ({ model, message: `${model} is ${state}: ${note ?? ''}` })),
+        ]
+      }),
+    uninstall: ({ trail: withTrail = false } = {}) =>
+      explained(async () => {
+        const rows = (await session.run(capture.all.sql, capture.all.parameters)) as unknown as { schema: string; name: string }[]
+        const done: string[] = []
+        for (const table of rows) {
+          await withTries(() => locked(async (run) => {
+            for (const sql of capture.remove(table)) await run(sql)
+          }))
+          done.push(`removed capture from ${table.schema}.${table.name}`)
+        }
+        if (withTrail) {
+          await locked(async (run) => {
+            for (const sql of trail.drop) await run(sql)
+          })
+          done.push('removed the trail with all its entries')
+        }
+        return done
+      }),
+    hash: (values) =>
+      explained(async () => {
+        if (values.length === 0) return []
+        const { sql, parameters } = trail.hash(values)
+        return (await session.run(sql, parameters)).map((row) => String(row['hash']))
+      }),
+  }
+
+  async function withTries(work: () => Promise<void>): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work()
+      } catch (error) {
+        if (tries >= lockTries || !isAuditError(dialect.explain(error), 'AUDIT_DATABASE_LOCKED')) throw error
+      }
+    }
+  }
+}
+
+const sentences = {
+  install: 'put capture on',
+  replace: 'brought up to date the capture of',
+  enable: 'enabled the capture of',
+  remove: 'removed capture from',
+} as const
+
+export function fingerprintOf(policy: Policy): string {
+  return createHash('sha256').update(canonicalPolicy(policy)).digest('hex')
+}
+
+function warningsOf(tables: readonly TableStatus[]): string[] {
+  return tables.flatMap(({ model, state, note }) => (state === 'audited' && note ? [`${model} ${note}`] : []))
+}
+
+function newer(version: number): AuditError {
+  return new AuditError('AUDIT_TRAIL_NEWER', `The trail has version ${version}, made by a newer release.`, 'Install that release or a later one.')
+}

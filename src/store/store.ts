@@ -1,0 +1,38 @@
+import type { AuditDatabase } from '../core/internal.ts'
+import type { Dialect } from '../dialect/dialect.ts'
+import type { Driver } from '../driver/driver.ts'
+import { createTrailReader } from './read.ts'
+import { createTrailSetup } from './setup.ts'
+
+/** A dialect and a driver put together as the database that the core asks for. */
+export function createDatabase<Client, Transaction>(
+  dialect: Dialect,
+  driver: Driver<Client, Transaction>,
+): AuditDatabase<Client, Transaction> {
+  const explained = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work
+    } catch (error) {
+      throw dialect.explain(error)
+    }
+  }
+  return {
+    client: driver.client,
+    trail: createTrailReader(driver.reading, dialect),
+    setup: createTrailSetup(driver.writing, dialect),
+    wouldDeadlock: () => driver.wouldDeadlock(),
+    async write(entries) {
+      const { sql, parameters } = dialect.record(entries, false)
+      await explained(driver.writing.run(sql, parameters))
+    },
+    async writeIn(transaction, entries) {
+      const { sql, parameters } = dialect.record(entries, true)
+      await explained(driver.in(transaction)(sql, parameters))
+    },
+    async probe() {
+      const [row] = await explained(driver.asApplication(dialect.probe.sql, dialect.probe.parameters))
+      return String(row?.['context'] ?? '')
+    },
+    close: () => driver.close(),
+  }
+}
