@@ -1,0 +1,45 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+import { publicEntries } from './scripts/entries.ts'
+
+// 'whodunit' means the sources here, so that tests need no build and share one copy of every module.
+const alias = Object.entries(publicEntries()).map(([path, source]) => ({
+  find: new RegExp(`^${path.replace('.', 'whodunit')}$`),
+  replacement: fileURLToPath(new URL(source, import.meta.url)),
+}))
+
+export default defineConfig({
+  resolve: { alias },
+  test: {
+    // The first to ask waits until a database server, or PGlite, has made its files.
+    testTimeout: 30_000,
+    hookTimeout: 120_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/**/*.db.test.ts', 'test/dist.test.ts'],
+          typecheck: {
+            enabled: true,
+            include: ['test/**/*.test-d.ts'],
+            ignoreSourceErrors: true,
+          },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'database',
+          include: ['test/**/*.db.test.ts'],
+          globalSetup: 'test/harness/setup.ts',
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'dist', include: ['test/dist.test.ts'] },
+      },
+    ],
+  },
+})
