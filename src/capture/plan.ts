@@ -45,15 +45,8 @@ export type PlannedTable =
   | { readonly table: CatalogueTable; readonly plan: TablePlan }
   | { readonly table: CatalogueTable; readonly plan: null; readonly reason: string }
 
-/**
- * Resolves a policy over a catalogue. A model or column of the policy that the database does not have is an error with
- * the nearest name, so that a misspelt mask never leaves a column open.
- *
- * @throws AUDIT_POLICY_UNKNOWN_MODEL, AUDIT_POLICY_UNKNOWN_COLUMN
- */
+/** Resolves a policy over a catalogue. Names are taken as they are: see {@link checkNames}. */
 export function planTables(policy: Policy, catalogue: Catalogue): readonly PlannedTable[] {
-  const known = new Map(catalogue.tables.map((table) => [table.model, table]))
-  checkNames(policy, known)
   return catalogue.tables
     .filter((table) => !table.partition)
     .map((table) => {
@@ -109,20 +102,38 @@ export function parseTemplate(template: string): (string | { readonly column: st
     .map((piece) => (piece.startsWith('{') && piece.endsWith('}') ? { column: piece.slice(1, -1).trim() } : piece))
 }
 
-function checkNames(policy: Policy, tables: ReadonlyMap<string, CatalogueTable>): void {
-  const models = [
+/**
+ * A model or column of the policy that the database does not have is an error with the nearest name, so that a misspelt
+ * mask never leaves a column open.
+ *
+ * @throws AUDIT_POLICY_UNKNOWN_MODEL, AUDIT_POLICY_UNKNOWN_COLUMN
+ */
+export function checkNames(policy: Policy, catalogue: Catalogue): void {
+  const tables = new Map(catalogue.tables.map((table) => [table.model, table]))
+  for (const [path, name] of namedModels(policy)) {
+    if (tables.has(name)) continue
+    const message = `${path}: the database has no table "${name}".`
+    throw new AuditError('AUDIT_POLICY_UNKNOWN_MODEL', message, suggest(name, tables.keys()))
+  }
+  checkColumns(policy, tables)
+}
+
+/** Tables that a stored policy names and the database has no more: dropped since. Their columns' names still count. */
+export function goneModels(policy: Policy, catalogue: Catalogue): readonly string[] {
+  const tables = new Map(catalogue.tables.map((table) => [table.model, table]))
+  checkColumns(policy, tables)
+  return [...new Set(namedModels(policy).map(([, name]) => name))].filter((name) => !tables.has(name))
+}
+
+function namedModels(policy: Policy): (readonly [path: string, name: string])[] {
+  return [
     ...Object.keys(policy.models ?? {}).map((name) => [`models.${name}`, name] as const),
     ...(policy.skipModels ?? []).map((name) => ['skipModels', name] as const),
     ...Object.entries(policy.actors ?? {}).map(([type, { model }]) => [`actors.${type}.model`, model] as const),
-  ]
-  for (const [path, name] of models) {
-    if (name === '*' || tables.has(name)) continue
-    throw new AuditError(
-      'AUDIT_POLICY_UNKNOWN_MODEL',
-      `${path}: the database has no table "${name}".`,
-      suggest(name, tables.keys()),
-    )
-  }
+  ].filter(([, name]) => name !== '*')
+}
+
+function checkColumns(policy: Policy, tables: ReadonlyMap<string, CatalogueTable>): void {
   for (const [name, model] of Object.entries(policy.models ?? {})) {
     const table = tables.get(name)
     if (!table || !model) continue

@@ -167,16 +167,25 @@ async function actorLabels(
 ): Promise<Map<string, string>> {
   const labels = new Map<string, string>()
   for (const [type, { model, label }] of Object.entries(actors)) {
+    // A label is a help to readers: that its table is gone, or may not be read, must not keep them from the trail
+    try {
+      await lookUp(type, model, label)
+    } catch {
+      continue
+    }
+  }
+  return labels
+
+  async function lookUp(type: string, model: string, label: string): Promise<void> {
     const ids = keys.filter((key) => key.startsWith(`${type}:`)).map((key) => key.slice(type.length + 1))
-    if (ids.length === 0) continue
+    if (ids.length === 0) return
     const schema = model.includes('.') ? [model.slice(0, model.indexOf('.'))] : undefined
     const { tables } = await dialect.capture.catalogue(session.run, schema)
     const table = tables.find((item) => item.model === model || `${item.schema}.${item.name}` === model)
-    if (!table) continue // status and migrate report the policy; a missing label hides nothing
+    if (!table) return
     const statement = dialect.read.labels(table, parseTemplate(label), ids)
     for (const row of await session.run(statement.sql, statement.parameters)) {
       labels.set(`${type}:${String(row['key'])}`, String(row['label']))
     }
   }
-  return labels
 }

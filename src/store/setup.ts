@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { syncSteps, tableStatus } from '../capture/drift.ts'
-import { type PlannedTable, planTables } from '../capture/plan.ts'
+import { checkNames, goneModels, type PlannedTable, planTables } from '../capture/plan.ts'
 import {
   AuditError,
   canonicalPolicy,
@@ -48,6 +48,8 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
     }
     // Before anything is changed: a policy that does not fit the database must leave it as it is
     const catalogue = await capture.catalogue(session.run, policy.schemas)
+    if (given) checkNames(given, catalogue)
+    else warnings.push(...goneModels(policy, catalogue).map((model) => `the stored policy names ${model}, which the database has no more`))
     const planned = planTables(policy, catalogue)
     const fingerprint = fingerprintOf(policy)
 
@@ -156,6 +158,7 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
         const stored = there ? await trail.storedPolicy(session.run) : null
         if (!stored) throw new AuditError('AUDIT_TRAIL_MISSING', 'The database has no trail yet.', 'Run: npx whodunit migrate')
         const catalogue = await capture.catalogue(session.run, policy.schemas ?? stored.policy.schemas)
+        checkNames(policy, catalogue)
         const asked = planTables(policy, catalogue)
         const does = planTables(stored.policy, catalogue)
         const drifted = statusOf(does).filter(({ state }) => state !== 'audited' && state !== 'skipped')

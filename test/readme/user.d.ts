@@ -1,0 +1,8 @@
+export {}
+declare global {
+  namespace Express {
+    interface Request {
+      user?: { id: number; email: string }
+    }
+  }
+}
