@@ -20,7 +20,7 @@ export function createApp(db: Database, audit: Audit<Client>): Express {
   app.use(
     // First of all, so that everything below runs in the request's context. The actor is asked for late, at each entry.
     auditMiddleware(audit, {
-      actor: (req) => req.user && { id: String(req.user.id), label: req.user.email },
+      actor: (req) => (req.user ? { id: String(req.user.id), label: req.user.email } : { type: 'anonymous' }),
       reason: (req) => req.get('x-reason'),
     }),
   )

@@ -44,8 +44,9 @@ if (flags.once || closing) await close()
 else say(`\nStill open at ${url}. Sign in as jane@chinookcorp.com with chinook-jane. Ctrl+C closes.`)
 
 async function show(): Promise<void> {
-  // A job has no request: it says itself who it is, and why.
-  const job = () => audit.withContext({ actor: { type: 'job', id: 'nightly' }, reason: 'nightly run' }, () => nightly(db))
+  // A job has no request: it says itself who it is, why, and on which machine it runs.
+  const nightlyRun = { actor: { type: 'job', id: 'nightly' }, request: { ip: '127.0.0.1' }, origin: 'job', reason: 'nightly run' } as const
+  const job = () => audit.withContext(nightlyRun, () => nightly(db))
   const day = await simulate(url, job, Number(flags.seed ?? 1))
   say(`${day.requests} requests in ${(day.ms / 1000).toFixed(1)} s: ${JSON.stringify(day.answers)}`)
   for (const surprise of day.surprises) console.error(`Unexpected: ${surprise}`)

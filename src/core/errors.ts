@@ -31,6 +31,7 @@ export const errorCodes = {
   AUDIT_WRITE_OVERFLOW: 'The queue of entries is full; an entry was dropped.',
   AUDIT_WRITE_DEADLOCK: 'Waiting for an entry here would wait for ever.',
   AUDIT_CLOSED: 'The audit was closed.',
+  AUDIT_HTTP_OPTION: 'An option of a web middleware is unknown or has the wrong shape.',
   AUDIT_CLI_USAGE: 'A command of the command line was called wrongly.',
 } as const
 

@@ -3,7 +3,7 @@
  * front door.
  */
 export { actorKey, actorTypes, fromActorKey } from './actor.ts'
-export { AuditScope, currentScope, type AuditContext } from './context.ts'
+export { AuditScope, currentScope, runInScope, type AuditContext } from './context.ts'
 export type {
   AuditDatabase,
   CheckWarning,

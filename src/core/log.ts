@@ -209,7 +209,16 @@ function toChanges(changes: NonNullable<AuditEventInput['changes']>): Changes {
   )
 }
 
+/** What is thrown may be anything, also an object whose members cannot be read; the event is recorded all the same. */
 function toErrorDetails(error: unknown, depth = 0): ErrorDetails {
+  try {
+    return readError(error, depth)
+  } catch {
+    return { name: 'unreadable', message: '' }
+  }
+}
+
+function readError(error: unknown, depth: number): ErrorDetails {
   if (!(error instanceof Error)) return { name: typeof error, message: cut(scrubText(String(error)), limits.title) }
   const cause = error.cause !== undefined && depth < 3 ? toErrorDetails(error.cause, depth + 1) : undefined
   return {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type AuditDatabase, AuditError } from '../core/internal.ts'
+import { type AuditDatabase, AuditError, isAuditError } from '../core/internal.ts'
 import { fromPg, fromPglite, type PgliteLike, type PgPoolLike } from './postgres.ts'
 
 /** A database opened by its URL, with the client that the user's project has installed. */
@@ -21,7 +21,7 @@ export interface OpenOptions {
   readonly clientsFrom?: readonly string[]
 }
 
-const knownForms = 'Give postgres://USER:PASSWORD@HOST:PORT/DATABASE or pglite:DIR.'
+const knownForms = 'Give postgres://USER@HOST:PORT/DATABASE or pglite:DIR.'
 const connectTimeout = 10_000
 
 /**
@@ -46,22 +46,21 @@ type Pool = PgPoolLike & { on(event: 'error', listener: () => void): unknown }
 
 async function openPostgres(url: string, clientsFrom: readonly string[]): Promise<OpenDatabase> {
   const { Pool } = (await load('pg', clientsFrom)) as { Pool: new (options: object) => Pool }
-  let pool: Pool
-  try {
-    pool = new Pool({ connectionString: url, max: 2, connectionTimeoutMillis: connectTimeout, application_name: 'whodunit' })
-  } catch (error) {
-    throw new AuditError('AUDIT_DATABASE_URL', `The postgres: URL cannot be read (${reason(error)}).`, `${knownForms} Write special characters of the password as %XX.`)
-  }
+  const pool = new Pool({ connectionString: url, max: 2, connectionTimeoutMillis: connectTimeout, application_name: 'whodunit' })
   pool.on('error', () => {}) // an idle connection that breaks shows at its next use
-  const database = fromPg(pool)
   try {
+    const database = fromPg(pool)
     const client = await pool.connect()
     client.release(true)
+    return { database, shared: true, close: () => pool.end() }
   } catch (error) {
     await pool.end()
+    if (isAuditError(error)) throw error
+    if ((error as NodeJS.ErrnoException).code === 'ERR_INVALID_URL') {
+      throw new AuditError('AUDIT_DATABASE_URL', 'The postgres: URL cannot be read.', `${knownForms} Write special characters of the password as %XX.`)
+    }
     throw unreachable(error)
   }
-  return { database, shared: true, close: () => pool.end() }
 }
 
 type Pglite = PgliteLike & { close(): Promise<void> }

@@ -1,42 +1,47 @@
 import { AsyncResource } from 'node:async_hooks'
 import { type AuditScope, AuditError, currentScope } from '../core/internal.ts'
-import { forgetsContext, rowsChanged, statementKind } from './statement.ts'
+import {
+  forgetsContext,
+  rowsChanged,
+  shiftBack,
+  statementKind,
+  type TextWithContext,
+  withContext,
+} from './statement.ts'
 
 /*
  * How the context travels through node-postgres without a round trip of its own.
  *
  * The context is taken where a query is called, synchronously. When the query is really written to the socket, a setter
- * goes in front of it in the same packet, and inside the same transaction: with parameters as Parse, Bind and Execute
- * without Sync; without, as `set local` in front of the text. Being local, it ends with the transaction: it cannot leak
+ * goes in front of it in the same packet, and inside the same transaction: as Parse, Bind and Execute without Sync, or,
+ * for text without parameters, as `set local` in the text. Being local, it ends with the transaction: it cannot leak
  * into another request, not even behind a transaction pooler. Inside an explicit transaction it is sent only when the
  * context differs from what this transaction already has.
  *
- * This leans on members of `pg` that are not documented (research/orm.md 4.1); `instrument` looks for each of them.
+ * CALL and DO may end transactions themselves. Around them the session is given the context and cleared again, still in
+ * one packet: a pooler keeps one session for what came in one.
+ *
+ * All this happens between a query and its connection, so it serves every kind of query: the answers to what we sent are
+ * taken out before the client sees them. It leans on members of `pg` that are not documented (research/orm.md 4.1);
+ * `checkClient` looks for each of them.
  */
 
 /** What is used of a client's connection. */
 interface ConnectionLike {
-  readonly stream: { cork?(): void; uncork?(): void }
-  readonly parsedStatements: Record<string, unknown>
-  parse(query: { text: string; name?: string }): void
-  bind(config: { values: unknown[] }): void
-  execute(config: object): void
-  on(event: string, listener: (message: never) => void): unknown
-  prependListener(event: string, listener: (message: never) => void): unknown
-  listenerCount(event: string): number
-  removeAllListeners(event: string): unknown
+  readonly stream: { cork?(): void; uncork?(): void; destroy?(): void }
+  parse(query: unknown, more?: unknown): void
+  bind(config: unknown, more?: unknown): void
+  execute(config: unknown, more?: unknown): void
+  sync(): void
+  query(text: string): void
+  emit(event: string, ...message: unknown[]): boolean
 }
 
 interface QueryLike {
-  text: string
-  name?: string
-  callback?: (error: unknown, result?: unknown) => void
+  text?: string
+  callback?: ((error: unknown, result?: unknown) => void) | undefined
   query_timeout?: unknown
-  requiresPreparation(): boolean
-  prepare(connection: ConnectionLike): void
-  submit(connection: ConnectionLike): Error | null
-  handleDataRow(message: unknown): void
-  handleCommandComplete(message: { text: string }, connection: ConnectionLike): void
+  submit(connection: ConnectionLike): unknown
 }
 type QueryClass = new (config: unknown, values?: unknown, callback?: unknown) => QueryLike
 
@@ -44,10 +49,6 @@ export interface ClientLike {
   readonly connection: ConnectionLike
   readonly constructor: unknown
   query(config: unknown, values?: unknown, callback?: unknown): unknown
-  escapeLiteral(text: string): string
-  _handleParseComplete?(message: never): void
-  _getActiveQuery?(): unknown
-  _activeQuery?: unknown
   readonly _txStatus?: string | null
   readonly pipeline?: boolean
 }
@@ -57,64 +58,72 @@ interface SessionState {
   status: string
   /** The context of the open transaction; `undefined` where it is not certain. */
   known: string | undefined
-  /** Setters of ours whose completion is still to come. */
-  ownSets: number
+  /** Whether the open transaction, or one on its way, was ever given a context. */
+  used: boolean
+  /** The query being written, until its first message. */
+  writing: Flight | undefined
+  /** Queries that were sent, in order: what the server answers belongs to the first. */
+  readonly flights: Flight[]
 }
 
-const setter = `select set_config('whodunit.context', $1, true)`
-const instrumented: unique symbol = Symbol('whodunit client')
-/** What a query of ours carries: its context, and the answers to its setter that are still to be swallowed. */
-const carried: unique symbol = Symbol('whodunit query')
-interface Carried {
-  readonly text: string
+/** A query on its way, with its context. */
+interface Flight {
+  readonly context: string
   readonly scope: AuditScope | undefined
-  readonly client: ClientLike
-  readonly state: SessionState
-  parse: boolean
-  row: boolean
-  complete: boolean
+  readonly query: QueryLike
+  sent: boolean
+  /** Whether the session was given the context, not the transaction. */
+  alone: boolean
+  /** Answers to what we sent in front that are still to be taken out. */
+  own: string[]
+  /** Whether the statement itself was answered, and only what we sent behind it is not. */
+  answered: boolean
+  /** The setters in the text of a query without parameters. */
+  inText: Pick<TextWithContext, 'shifts' | 'sets'>
 }
-type AuditedQuery = QueryLike & { [carried]?: Carried }
+
+const setLocal = `select set_config('whodunit.context', $1, true)`
+const setSession = `select set_config('whodunit.context', $1, false)`
+/** What the server answers to Parse, Bind and Execute of one of the two. */
+const answers = ['parseComplete', 'bindComplete', 'dataRow', 'commandComplete']
+const noSetters: Flight['inText'] = { shifts: [], sets: [] }
+const instrumented: unique symbol = Symbol('whodunit client')
 
 /** Makes a client carry the context. Doing it twice has no effect. */
 export function instrument(client: ClientLike): void {
   const marked = client as ClientLike & { [instrumented]?: true }
   if (marked[instrumented]) return
-  const Query = audited(queryClass(client))
-  const plainQuery = client.query.bind(client)
-  const state: SessionState = { status: client._txStatus ?? 'I', known: '', ownSets: 0 }
+  checkClient(client)
   marked[instrumented] = true
+  const Query = (client.constructor as { Query: QueryClass }).Query
+  const plainQuery = client.query.bind(client)
+  const state: SessionState = {
+    status: client._txStatus ?? 'I',
+    known: '',
+    used: false,
+    writing: undefined,
+    flights: [],
+  }
   watch(client, state)
 
   client.query = (config, values, callback) => {
     if (config === null || config === undefined) return plainQuery(config, values, callback)
-    const scope = currentScope()
-    const text = scope?.text() ?? ''
-    const load = { text, scope, client, state, parse: false, row: false, complete: false }
-    const submittable = typeof (config as QueryLike).submit === 'function'
-    if (submittable && !Query.owns(config)) {
-      // cursors and COPY streams have protocols of their own
-      return text === '' ? plainQuery(config, values, callback) : apart(plainQuery, state, load, config, values, callback)
-    }
-    const query = (submittable ? Query.adopt(config as QueryLike) : new Query.Class(config, values, callback)) as AuditedQuery
-    if (submittable) query.callback ??= (typeof values === 'function' ? values : callback) as never
-    query[carried] = load
-    const timeout = (config as { query_timeout?: unknown }).query_timeout
-    if (timeout !== undefined) query.query_timeout = timeout
-    const kind = text === '' ? 'none' : statementKind(query.text ?? '', !query.requiresPreparation())
-    const send = (): unknown => (kind === 'apart' && state.status !== 'T' ? apart(plainQuery, state, load, query) : plainQuery(query))
-    if (typeof query.callback === 'function') {
-      query.callback = bindContext(query.callback)
-      send()
-      return submittable ? query : undefined
-    }
-    if (submittable) {
-      send()
-      return query
+    const given = typeof (config as QueryLike).submit === 'function'
+    const query = given ? (config as QueryLike) : new Query(config, values, callback)
+    const then = given
+      ? (query.callback ?? [values, callback].find((item) => typeof item === 'function'))
+      : query.callback
+    if (then && typeof then !== 'function') return plainQuery(config, values, callback) // pg says what is wrong
+    if (!given) query.query_timeout = (config as QueryLike).query_timeout
+    carry(query, state)
+    if (then) query.callback = bindContext(then as NonNullable<QueryLike['callback']>)
+    if (then || given) {
+      plainQuery(query)
+      return given ? query : undefined
     }
     return new Promise((resolve, reject) => {
       query.callback = (error, result) => (error ? reject(error) : resolve(result))
-      send()
+      plainQuery(query)
     }).catch((error: unknown) => {
       if (error instanceof Error) Error.captureStackTrace(error) // lead back to the caller, as pg does
       throw error
@@ -130,145 +139,160 @@ export function bindContext<F extends (...args: never[]) => unknown>(callback: F
   } as unknown as F
 }
 
-// Before the client's own listeners: they send the next query at once
+/** Takes the context of the calling code for a query, to be sent when the query is. */
+function carry(query: QueryLike, state: SessionState): void {
+  const scope = currentScope()
+  const flight: Flight = {
+    context: scope?.text() ?? '',
+    scope,
+    query,
+    sent: false,
+    alone: false,
+    own: [],
+    answered: false,
+    inText: noSetters,
+  }
+  const submit = query.submit
+  query.submit = function (connection) {
+    const { stream } = connection
+    stream.cork?.()
+    state.writing = flight
+    try {
+      return submit.call(this, connection)
+    } finally {
+      state.writing = undefined
+      if (flight.alone) sendSetter(connection, setSession, '', true)
+      if (flight.sent) state.flights.push(flight)
+      stream.uncork?.()
+    }
+  }
+}
+
+function sendSetter(connection: ConnectionLike, text: string, context: string, alone: boolean): void {
+  connection.parse({ text }, true)
+  connection.bind({ values: [context] }, true)
+  connection.execute({}, true)
+  if (alone) connection.sync()
+}
+
+/** Puts setters in front of what a query writes, and takes the answers to them out again. */
 function watch(client: ClientLike, state: SessionState): void {
   const { connection } = client
-  connection.prependListener('readyForQuery', (message: { status: string }) => {
+  const { parse, bind, query, emit } = connection
+  // the first message of a query, whichever it is
+  const before = (): void => {
+    const flight = state.writing
+    if (!flight) return
+    state.writing = undefined
+    flight.sent = true
+    const kind = needs(flight, state, client) ? statementKind(flight.query.text ?? '', false) : 'none'
+    if (kind === 'none') return
+    flight.alone = kind === 'apart' && state.status !== 'T'
+    sendSetter(connection, flight.alone ? setSession : setLocal, flight.context, flight.alone)
+    flight.own = flight.alone ? [...answers, 'readyForQuery'] : [...answers]
+    if (!flight.alone && flight.context !== '') state.used = true
+  }
+  connection.parse = (...args) => {
+    before()
+    parse.apply(connection, args)
+  }
+  connection.bind = (...args) => {
+    before()
+    bind.apply(connection, args)
+  }
+  connection.query = (text) => {
+    const flight = state.writing
+    if (!flight) return query.call(connection, text)
+    if (statementKind(text, true) === 'apart' && state.status !== 'T') before()
+    else text = withSetters(flight, text, state, client)
+    state.writing = undefined
+    flight.sent = true
+    query.call(connection, text)
+  }
+  connection.emit = (event, ...message) => {
+    const ours = answered(event, message[0] as never, state, connection)
+    return ours || emit.call(connection, event, ...message)
+  }
+}
+
+/** Whether the session has to be given the context of a query that is about to be written. */
+function needs({ context }: Flight, state: SessionState, { pipeline }: ClientLike): boolean {
+  if (state.status === 'E') return false // an aborted transaction would swallow the ROLLBACK behind the setter
+  if (context === '' && !state.used) return false
+  // in pipeline mode the state of the session is known too late
+  if (pipeline) return true
+  return state.status === 'T' ? state.known !== context : context !== ''
+}
+
+/** The text of a query without parameters, with setters for each part of it that needs one. */
+function withSetters(flight: Flight, text: string, state: SessionState, client: ClientLike): string {
+  const { context } = flight
+  if (state.status === 'E' || (context === '' && !state.used)) return text
+  const sent = withContext(text, context, !needs(flight, state, client))
+  if (sent.shifts.length > 0 && context !== '') state.used = true
+  flight.inText = sent
+  return sent.text
+}
+
+/** Takes note of an answer of the server. Answers whether it is to be kept from the client, being to something of ours. */
+function answered(
+  event: string,
+  message: { status: string; text: string; position?: string },
+  state: SessionState,
+  connection: ConnectionLike,
+): boolean {
+  const flight = state.flights[0]
+  const own = flight?.own[0] === event
+  if (own) flight.own.shift()
+  if (event === 'readyForQuery') {
     state.status = message.status
     if (message.status === 'I') state.known = ''
-  })
-  connection.prependListener('commandComplete', (message: { text: string }) => {
-    if (message.text === 'SET' && state.ownSets > 0) state.ownSets--
-    else if (forgetsContext(message.text)) state.known = undefined
-  })
-  // pg would take the completion of our Parse for that of the query's own named statement
-  const handle = client._handleParseComplete!
-  client._handleParseComplete = function (message) {
-    const active = (client._getActiveQuery?.() ?? client._activeQuery) as AuditedQuery | null
-    const load = active?.[carried]
-    if (load?.parse) load.parse = false
-    else handle.call(client, message)
-  }
-  if (connection.listenerCount('parseComplete') > 0) {
-    connection.removeAllListeners('parseComplete')
-    connection.on('parseComplete', client._handleParseComplete.bind(client))
-  }
-}
-
-/** Whether a setter has to go in front of a statement now, at the moment it is written. */
-function needsSetter({ text, client, state }: Carried, statement: string, list: boolean): boolean {
-  if (state.status === 'E') return false // an aborted transaction would swallow the ROLLBACK behind the setter
-  const inTransaction = state.status === 'T'
-  if (client.pipeline ? text === '' && state.known === '' : inTransaction ? state.known === text : text === '') return false
-  return statementKind(statement, list) === 'plain' || (inTransaction && statementKind(statement, list) === 'apart')
-}
-
-const auditedClasses = new WeakMap<QueryClass, ReturnType<typeof audited>>()
-
-interface AuditedClass {
-  readonly Class: QueryClass
-  /** Whether a query object given by the application is one of pg's own. */
-  owns(query: unknown): boolean
-  adopt(query: QueryLike): QueryLike
-}
-
-function audited(Base: QueryClass): AuditedClass {
-  const known = auditedClasses.get(Base)
-  if (known) return known
-
-  class Audited extends Base {
-    declare [carried]?: Carried
-
-    override prepare(connection: ConnectionLike): void {
-      const load = this[carried]
-      if (load && needsSetter(load, this.text ?? '', false)) {
-        if (load.state.status === 'T') load.state.known = load.text
-        load.parse = load.row = load.complete = true
-        connection.parse({ text: setter })
-        connection.bind({ values: [load.text] })
-        connection.execute({})
-      }
-      super.prepare(connection)
+    if (own || !flight) return own
+    if (flight.alone && !flight.answered) {
+      flight.answered = true
+      flight.own = [...answers] // to the clearing behind it
+      return true
     }
-
-    override submit(connection: ConnectionLike): Error | null {
-      const load = this[carried]
-      if (!load || this.requiresPreparation() || typeof this.text !== 'string' || !needsSetter(load, this.text, true)) {
-        return super.submit(connection)
-      }
-      if (load.state.status === 'T') load.state.known = load.text
-      load.complete = true
-      load.state.ownSets++
-      const { text } = this
-      this.text = `set local whodunit.context = ${load.client.escapeLiteral(load.text)};${text}`
-      try {
-        return super.submit(connection)
-      } finally {
-        this.text = text
-      }
-    }
-
-    override handleDataRow(message: unknown): void {
-      const load = this[carried]
-      if (load?.row) load.row = false
-      else super.handleDataRow(message)
-    }
-
-    override handleCommandComplete(message: { text: string }, connection: ConnectionLike): void {
-      const load = this[carried]
-      if (load?.complete) {
-        load.complete = false
-        return
-      }
-      load?.scope?.note(rowsChanged(message.text))
-      super.handleCommandComplete(message, connection)
-    }
+    state.flights.shift()
+    if (message.status === 'I' && state.flights.length === 0) state.used = false
+    return false
   }
-
-  const result: AuditedClass = {
-    Class: Audited,
-    owns: (query) => query instanceof Audited || Object.getPrototypeOf(query) === Base.prototype,
-    adopt: (query) => Object.setPrototypeOf(query, Audited.prototype) as QueryLike,
+  if (!flight) return false
+  if (event === 'commandComplete') {
+    if (own || (message.text === 'SET' && flight.inText.sets.shift() === true)) {
+      state.known = flight.context
+      return true
+    }
+    if (forgetsContext(message.text)) state.known = undefined
+    flight.scope?.note(rowsChanged(message.text))
   }
-  auditedClasses.set(Base, result)
-  return result
+  if (event === 'errorMessage') {
+    if (flight.own.includes('readyForQuery')) {
+      flight.own = ['readyForQuery'] // cancelled before the statement, which follows
+      return true
+    }
+    // cancelled behind it: a session that is not cleared would be another's wrong context
+    if (flight.own.length > 0 && flight.alone) connection.stream.destroy?.()
+    flight.own = []
+    shiftBack(message, flight.inText)
+  }
+  return own
 }
 
-/**
- * For what cannot share a transaction with a setter (CALL, DO, cursors, COPY): the session is given the context before,
- * and cleared after. Two round trips more. Behind a transaction pooler the statement may reach another session, and then
- * carries no context.
- */
-function apart(
-  query: (...args: unknown[]) => unknown,
-  state: SessionState,
-  load: Carried,
-  ...statement: unknown[]
-): unknown {
-  const set = (text: string, then: () => void): void => {
-    state.known = undefined
-    query({ text: `select set_config('whodunit.context', $1, false)`, values: [text] }, undefined, then)
-  }
-  const target = statement[0] as QueryLike
-  const finished = target.callback
-  if (finished) target.callback = (error, result) => set('', () => finished(error, result))
-  set(load.text, () => {
-    query(...statement)
-    if (!finished) set('', () => {})
-  })
-  return target
-}
-
-function queryClass(client: ClientLike): QueryClass {
-  const { Query } = client.constructor as { Query?: QueryClass }
-  const methods = ['prepare', 'submit', 'requiresPreparation', 'handleDataRow', 'handleCommandComplete']
-  const missing = methods.filter((method) => typeof (Query?.prototype as Record<string, unknown>)?.[method] !== 'function')
-  if (!Query || missing.length > 0 || typeof client._handleParseComplete !== 'function') {
-    throw new AuditError(
-      'AUDIT_CLIENT_UNKNOWN',
-      `This client of pg cannot carry the context (${missing.join(', ') || 'unknown members'}).`,
-      'pg 8.11 to 8.23 are supported; pg-native is not.',
-    )
-  }
-  return Query
+/** @throws AUDIT_CLIENT_UNKNOWN where something that is used here is missing */
+export function checkClient(client: Partial<ClientLike>): void {
+  const { connection, constructor } = client
+  const Query = (constructor as { Query?: QueryClass } | undefined)?.Query
+  const missing = [
+    ...(typeof Query?.prototype?.submit === 'function' ? [] : ['Query.submit']),
+    ...(['parse', 'bind', 'execute', 'sync', 'query', 'emit'] as const)
+      .filter((method) => typeof connection?.[method] !== 'function')
+      .map((method) => `connection.${method}`),
+  ]
+  if (missing.length === 0) return
+  throw new AuditError(
+    'AUDIT_CLIENT_UNKNOWN',
+    `This client of pg cannot carry the context: it has no ${missing.join(', ')}.`,
+    'pg 8.11 to 8.23 are supported; pg-native is not.',
+  )
 }

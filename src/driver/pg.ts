@@ -1,7 +1,7 @@
 import { AuditError } from '../core/internal.ts'
 import type { RunSql } from '../dialect/dialect.ts'
 import type { Driver, Session } from './driver.ts'
-import { bindContext, type ClientLike, instrument } from './pg-client.ts'
+import { bindContext, checkClient, type ClientLike, instrument } from './pg-client.ts'
 
 /** What is used of a `pg.Pool`. */
 export interface PgPoolLike {
@@ -27,7 +27,11 @@ export function pgDriver<T extends PgPoolLike | PgClientLike>(client: T): Driver
     asApplication: async (sql, parameters) => rows(await client.query(sql, parameters as unknown[])),
     in: (transaction) => {
       if (typeof transaction?.query !== 'function') {
-        throw new AuditError('AUDIT_CLIENT_UNKNOWN', 'audit.in() got no client of pg.', 'Pass the client that holds the transaction.')
+        throw new AuditError(
+          'AUDIT_CLIENT_UNKNOWN',
+          'audit.in() got no client of pg.',
+          'Pass the client that holds the transaction.',
+        )
       }
       return async (sql, parameters) => rows(await transaction.query(sql, parameters as unknown[]))
     },
@@ -43,7 +47,10 @@ interface OwnConnections {
 }
 
 function session(own: OwnConnections, lane: number): Session {
-  const runOn = (client: PgClientLike): RunSql => async (sql, parameters) => rows(await client.query(sql, parameters as unknown[]))
+  const runOn =
+    (client: PgClientLike): RunSql =>
+    async (sql, parameters) =>
+      rows(await client.query(sql, parameters as unknown[]))
   return {
     run: (sql, parameters) => own.with(lane, (client) => runOn(client)(sql, parameters)),
     transaction: (fn) =>
@@ -62,14 +69,14 @@ function session(own: OwnConnections, lane: number): Session {
 }
 
 type PoolInternals = PgPoolLike & {
-  readonly Client?: unknown
+  readonly Client?: new (options: object) => ClientLike
   readonly _clients?: readonly ClientLike[]
   readonly options: { readonly password?: unknown }
   readonly constructor: new (options: object) => PgPoolLike
 }
 
 function isPool(client: object): client is PoolInternals {
-  const { connect, options, totalCount } = client as Record<string, unknown>
+  const { connect, options, totalCount } = (client ?? {}) as Record<string, unknown>
   return typeof connect === 'function' && typeof options === 'object' && typeof totalCount === 'number'
 }
 
@@ -78,6 +85,8 @@ const instrumentedPool: unique symbol = Symbol('whodunit pool')
 function instrumentPool(pool: PoolInternals): OwnConnections {
   const marked = pool as PoolInternals & { [instrumentedPool]?: true }
   if (!marked[instrumentedPool]) {
+    // Not connected: a client of another kind is refused here, not when the first one connects
+    if (pool.Client) checkClient(new pool.Client(pool.options))
     marked[instrumentedPool] = true
     for (const client of pool._clients ?? []) instrument(client)
     pool.on('connect', (client: ClientLike) => instrument(client))
@@ -88,12 +97,19 @@ function instrumentPool(pool: PoolInternals): OwnConnections {
     } as never
   }
   // `password` is not enumerable, so that it is not logged
-  const options = { ...pool.options, password: pool.options.password, Client: pool.Client, allowExitOnIdle: true, min: 0 }
+  const options = {
+    ...pool.options,
+    password: pool.options.password,
+    Client: pool.Client,
+    allowExitOnIdle: true,
+    min: 0,
+  }
   const lanes = new Map<number, PgPoolLike>()
   return {
     async with(max, fn) {
       const lane = lanes.get(max) ?? new pool.constructor({ ...options, max })
-      if (!lanes.has(max)) (lane as unknown as { on(event: 'error', listener: () => void): void }).on('error', () => {})
+      if (!lanes.has(max))
+        (lane as unknown as { on(event: 'error', listener: () => void): void }).on('error', () => {})
       lanes.set(max, lane)
       const client = await lane.connect()
       let broken = false
@@ -115,15 +131,21 @@ function instrumentPool(pool: PoolInternals): OwnConnections {
 }
 
 type ClientInternals = ClientLike & {
-  readonly constructor: new (options: object) => ClientLike & { connect(): Promise<void>; end(): Promise<void> }
+  readonly constructor: new (
+    options: object,
+  ) => ClientLike & { connect(): Promise<void>; end(): Promise<void> }
   readonly password?: unknown
 } & Record<'host' | 'port' | 'user' | 'database' | 'ssl', unknown>
 
 /** A lone client has no pool to copy: the library connects for each batch and for each reading. */
 function instrumentClient(client: PgClientLike): OwnConnections {
   const original = client as ClientInternals
-  if (typeof original.query !== 'function' || typeof original.connection !== 'object') {
-    throw new AuditError('AUDIT_CLIENT_UNKNOWN', 'fromPg() got neither a Pool nor a Client of pg.', 'Pass new pg.Pool(...) or new pg.Client(...).')
+  if (typeof original?.query !== 'function' || typeof original.connection !== 'object') {
+    throw new AuditError(
+      'AUDIT_CLIENT_UNKNOWN',
+      'fromPg() got neither a Pool nor a Client of pg.',
+      'Pass new pg.Pool(...) or new pg.Client(...).',
+    )
   }
   instrument(original)
   return {

@@ -1,26 +1,36 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { AuditError, type AuditScope, currentScope } from '../core/internal.ts'
 import type { Driver, Session } from './driver.ts'
-import { forgetsContext, statementKind } from './statement.ts'
+import { forgetsContext, inTransactionAfter, shiftBack, statementKind, withContext } from './statement.ts'
 
 /** What is used of a transaction of PGlite. */
 export interface PgliteTransactionLike {
-  query(sql: string, parameters?: unknown[], options?: object): Promise<{ rows: unknown[]; affectedRows?: number }>
+  query(
+    sql: string,
+    parameters?: unknown[],
+    options?: object,
+  ): Promise<{ rows: unknown[]; affectedRows?: number }>
   exec(sql: string, options?: object): Promise<{ rows: unknown[]; affectedRows?: number }[]>
 }
 
 /** What is used of a PGlite. */
 export interface PgliteLike extends PgliteTransactionLike {
-  transaction<T>(fn: (transaction: never) => Promise<T>): Promise<T>
+  // `never`: the function given takes a transaction of PGlite's own, of which this names only a part
+  transaction(fn: never): Promise<unknown>
 }
 
-const setter = `select set_config('whodunit.context', $1, true)`
+const setLocal = `select set_config('whodunit.context', $1, true)`
+const setSession = `select set_config('whodunit.context', $1, false)`
 /** Open while the calling code is inside a transaction of PGlite, which has one connection only. */
 const openTransaction = new AsyncLocalStorage<true>()
 
 /** A driver for PGlite. The original stays as it is; `client` is a view of it that carries the context. */
 export function pgliteDriver<T extends PgliteLike>(original: T): Driver<T, PgliteTransactionLike> {
-  if (typeof original?.query !== 'function' || typeof original.exec !== 'function' || typeof original.transaction !== 'function') {
+  if (
+    typeof original?.query !== 'function' ||
+    typeof original.exec !== 'function' ||
+    typeof original.transaction !== 'function'
+  ) {
     throw new AuditError('AUDIT_CLIENT_UNKNOWN', 'fromPglite() got no PGlite.', 'Pass new PGlite(...).')
   }
   const client = wrap(original)
@@ -30,7 +40,10 @@ export function pgliteDriver<T extends PgliteLike>(original: T): Driver<T, Pglit
     writing: session,
     reading: session,
     asApplication: async (sql, parameters = []) => (await client.query(sql, [...parameters])).rows as never,
-    in: (transaction) => async (sql, parameters = []) => (await transaction.query(sql, [...parameters])).rows as never,
+    in:
+      (transaction) =>
+      async (sql, parameters = []) =>
+        (await transaction.query(sql, [...parameters])).rows as never,
     wouldDeadlock: () => openTransaction.getStore() === true,
     close: async () => {},
   }
@@ -40,61 +53,158 @@ function ownSession(original: PgliteLike): Session {
   return {
     run: async (sql, parameters = []) => (await original.query(sql, [...parameters])).rows as never,
     transaction: (fn) =>
-      original.transaction(async (transaction: PgliteTransactionLike) =>
+      begin(original, async (transaction) =>
         fn(async (sql, parameters = []) => (await transaction.query(sql, [...parameters])).rows as never),
       ),
   }
 }
 
+function begin<R>(original: PgliteLike, fn: (transaction: Target) => Promise<R>): Promise<R> {
+  return original.transaction(fn as never) as Promise<R>
+}
+
 function wrap<T extends PgliteLike>(original: T): T {
-  // A lone statement gets a transaction of its own, so that the context is local to it
-  const alone = async <R extends { affectedRows?: number }[] | { affectedRows?: number }>(
-    sql: string,
-    list: boolean,
-    run: (on: PgliteTransactionLike) => Promise<R>,
-  ): Promise<R> => {
-    const scope = currentScope()
-    const text = scope?.text() ?? ''
-    if (text === '' || statementKind(sql, list) !== 'plain') return run(original)
-    const result = await original.transaction(async (transaction: PgliteTransactionLike) => {
-      await transaction.query(setter, [text])
-      return run(transaction)
+  const line = createLine()
+  // of a transaction that the application began by a statement of its own
+  let begun: OpenTransaction | undefined
+  const run: Run = (sql, list, on) =>
+    line.add(sql, async (context) => {
+      try {
+        if (begun) return await runInside(original, begun, context, sql, list, on)
+        const kind = context === '' ? 'none' : statementKind(sql, list)
+        if (kind === 'none') return await on(original, sql)
+        if (kind === 'apart') return await runApart(original, context, sql, on)
+        if (list) return (await runText(original, context, false, sql, on)).result
+        // A lone statement gets a transaction of its own, so that the context is local to it
+        return await begin(original, async (transaction) => {
+          await transaction.query(setLocal, [context])
+          return on(transaction, sql)
+        })
+      } finally {
+        begun = inTransactionAfter(sql, begun !== undefined)
+          ? (begun ?? { known: undefined, used: true })
+          : undefined
+      }
     })
-    note(scope, sql, result)
-    return result
-  }
-  const own = {
-    query: (sql: string, parameters?: unknown[], options?: object) => alone(sql, false, (on) => on.query(sql, parameters, options)),
-    exec: (sql: string, options?: object) => alone(sql, true, (on) => on.exec(sql, options)),
-    sql: (strings: TemplateStringsArray, ...values: unknown[]) => own.query(...joined(strings, values)),
-    transaction: <R>(fn: (transaction: never) => Promise<R>): Promise<R> =>
-      original.transaction((transaction: never) =>
-        openTransaction.run(true, () => fn(wrapTransaction(transaction as PgliteTransactionLike) as never)),
-      ),
-  }
-  return view(original, own)
+  return view(original, {
+    ...statements(run),
+    transaction: async <R>(fn: (transaction: never) => Promise<R>): Promise<R> => {
+      await line.idle() // nothing may come between a session's context and the statement it is for
+      return begin(original, (transaction) =>
+        openTransaction.run(true, () => fn(wrapTransaction(transaction) as never)),
+      )
+    },
+  })
 }
 
 function wrapTransaction(original: PgliteTransactionLike): PgliteTransactionLike {
-  let known: string | undefined = ''
-  const carry = async <R extends object>(sql: string, list: boolean, run: () => Promise<R>): Promise<R> => {
-    const scope = currentScope()
-    const text = scope?.text() ?? ''
-    if (known !== text && statementKind(sql, list) !== 'none') {
-      await original.query(setter, [text])
-      known = text
-    }
-    const result = await run()
-    if (forgetsContext(sql.trimStart())) known = undefined
-    note(scope, sql, result)
-    return result
+  const line = createLine()
+  const open: OpenTransaction = { known: '', used: false }
+  return view(
+    original,
+    statements((sql, list, on) =>
+      line.add(sql, (context) => runInside(original, open, context, sql, list, on)),
+    ),
+  )
+}
+
+type Target = PgliteTransactionLike & {
+  sql?(strings: TemplateStringsArray, ...values: unknown[]): Promise<never>
+}
+type Send<R> = (target: Target, sql: string) => Promise<R>
+type Run = <R extends object>(sql: string, list: boolean, on: Send<R>) => Promise<R>
+
+/** The ways to run statements that a PGlite and its transactions share. */
+function statements(run: Run): Readonly<Record<string, unknown>> {
+  return {
+    query: (sql: string, parameters?: unknown[], options?: object) =>
+      run(sql, false, (on) => on.query(sql, parameters, options)),
+    exec: (sql: string, options?: object) => run(sql, true, (on, text) => on.exec(text, options)),
+    // PGlite puts the pieces together itself: they may be names, or pieces of other templates
+    sql: (strings: TemplateStringsArray, ...values: unknown[]) =>
+      run(strings.join('$1'), false, (on) => on.sql!(strings, ...values)),
   }
-  const own = {
-    query: (sql: string, parameters?: unknown[], options?: object) => carry(sql, false, () => original.query(sql, parameters, options)),
-    exec: (sql: string, options?: object) => carry(sql, true, () => original.exec(sql, options)),
-    sql: (strings: TemplateStringsArray, ...values: unknown[]) => own.query(...joined(strings, values)),
+}
+
+/** Statements one after another, so that no other comes between one and its context, which is taken where it is called. */
+function createLine() {
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    async add<R extends object>(sql: string, run: (context: string) => Promise<R>): Promise<R> {
+      const scope = currentScope()
+      const context = scope?.text() ?? ''
+      const turn = last.then(() => run(context))
+      last = turn.catch(() => {})
+      const result = await turn
+      note(scope, sql, result)
+      return result
+    },
+    idle: () => last,
   }
-  return view(original, own)
+}
+
+/** What is known of an open transaction: its context, where certain, and whether it was ever given one. */
+interface OpenTransaction {
+  known: string | undefined
+  used: boolean
+}
+
+async function runInside<R extends object>(
+  target: Target,
+  open: OpenTransaction,
+  context: string,
+  sql: string,
+  list: boolean,
+  on: Send<R>,
+): Promise<R> {
+  if (context === '' && !open.used) return on(target, sql)
+  open.used = true
+  if (list) {
+    const holds = open.known === context
+    open.known = undefined // in case it fails half way
+    const done = await runText(target, context, holds, sql, on)
+    if (done.holds) open.known = context
+    return done.result
+  }
+  if (open.known !== context && statementKind(sql, false) !== 'none') {
+    await target.query(setLocal, [context])
+    open.known = context
+  }
+  if (forgetsContext(sql)) open.known = undefined
+  return on(target, sql)
+}
+
+/** Sets the context in the text itself, and takes the answers to that out again. */
+async function runText<R extends object>(
+  target: Target,
+  context: string,
+  holds: boolean,
+  sql: string,
+  on: Send<R>,
+): Promise<{ result: R; holds: boolean }> {
+  const sent = withContext(sql, context, holds)
+  try {
+    const results = await on(target, sent.text)
+    const theirs = (results as unknown as { command?: string }[]).filter(
+      ({ command }) => !(command === 'SET' && sent.sets.shift()),
+    )
+    return { result: theirs as unknown as R, holds: sent.holds }
+  } catch (error) {
+    const { query } = error as { query?: unknown }
+    shiftBack(error as object, sent)
+    if (query === sent.text) (error as { query?: unknown }).query = sql
+    throw error
+  }
+}
+
+/** For CALL and DO, which may end transactions themselves: the session is given the context, and cleared again. */
+async function runApart<R>(target: Target, context: string, sql: string, on: Send<R>): Promise<R> {
+  await target.query(setSession, [context])
+  try {
+    return await on(target, sql)
+  } finally {
+    await target.query(setSession, [''])
+  }
 }
 
 /** `object` with some members replaced; the rest is its own, private members included. */
@@ -106,10 +216,6 @@ function view<T extends object>(object: T, replaced: Readonly<Record<string, unk
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
-}
-
-function joined(strings: TemplateStringsArray, values: readonly unknown[]): [string, unknown[]] {
-  return [strings.reduce((text, part, index) => `${text}$${index}${part}`), [...values]]
 }
 
 function note(scope: AuditScope | undefined, sql: string, result: object): void {
