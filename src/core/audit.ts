@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { preciseNow } from './clock.ts'
 import { AuditScope, type AuditContext, type ContextChange, type ContextInput, currentScope, runInScope } from './context.ts'
 import type { AuditDatabase, MigrateOptions, MigrateReport, TrailStatus, CheckWarning } from './database.ts'
 import type { AuditEntry, NewEntry, TargetInput } from './entry.ts'
@@ -118,6 +119,11 @@ export function createAudit<Client, Transaction>(
   const newId = createId ?? randomUUID
   const app = application ? [application.name, application.release].filter(Boolean).join('@') : undefined
   const skipped = new Set(policy.skipActions)
+  const defaults = {
+    clock: clock ? () => ({ at: clock(), micros: 0 }) : preciseNow,
+    app,
+    addresses: policy.addresses ?? true,
+  }
   const queue = createQueue({
     write: (entries) => database.write(entries),
     onError: onError ?? reportOnStderr,
@@ -129,7 +135,7 @@ export function createAudit<Client, Transaction>(
   const building = new Set<Promise<unknown>>()
   const build = (draft: log.Draft, ref: string): Promise<NewEntry> => {
     if (draft.kind !== 'request') currentScope()?.note(1)
-    const entry = log.completeDraft(draft, ref, now, app)
+    const entry = log.completeDraft(draft, ref, defaults)
     return applyPolicy(entry, policy, (values) => database.setup.hash(values))
   }
   const enqueue = async (draft: log.Draft, ref: string): Promise<{ stored: Promise<void> }> => {
@@ -191,7 +197,8 @@ export function createAudit<Client, Transaction>(
         ...(origin ? { origin } : {}),
         ...(app && !outer ? { app } : {}),
       }
-      return runInScope(new AuditScope(input, outer), () => settleInside(fn()))
+      const kept = defaults.addresses ? input : log.withoutAddress(input)
+      return runInScope(new AuditScope(kept, outer), () => settleInside(fn()))
     },
     set(change) {
       const scope = currentScope()

@@ -120,7 +120,9 @@ export class AuditScope {
 function ask(value: unknown): unknown {
   if (typeof value !== 'function') return value
   try {
-    return value()
+    const answer: unknown = value()
+    if (answer instanceof Promise) answer.catch(() => {}) // no answer, and its rejection must not end the process
+    return answer
   } catch {
     return undefined
   }

@@ -126,6 +126,8 @@ export type AuditEntry = AuditLog | LoginAttempt | DataExport | SystemEvent | Re
 export interface NewEntry {
   readonly ref: string
   readonly at: Date
+  /** Microseconds within the millisecond of `at`. */
+  readonly micros?: number
   readonly kind: Exclude<EntryKind, 'change'>
   readonly action: string
   readonly target?: Target

@@ -11,6 +11,7 @@ import {
   type Target,
   type TargetInput,
 } from './entry.ts'
+import type { Instant } from './clock.ts'
 import { AuditError } from './errors.ts'
 import { suggest } from './nearest.ts'
 import { scrubText } from './redact.ts'
@@ -79,7 +80,7 @@ export interface RequestInput extends LogOptions {
 }
 
 /** The part of an entry that a log method decides; the rest is the same for all. */
-export type Draft = Omit<NewEntry, 'ref' | 'at' | 'context'> & { readonly options: LogOptions }
+export type Draft = Omit<NewEntry, 'ref' | 'at' | 'micros' | 'context'> & { readonly options: LogOptions }
 
 const str = (value: unknown, field: string, limit: number): string => {
   if (typeof value === 'string' && value !== '') return oneLine(value, limit)
@@ -162,28 +163,39 @@ export function draftRequest(input: RequestInput): Draft {
   return { kind: 'request', action: 'REQUEST', severity, details, options: input }
 }
 
+/** What every entry of one audit has in common. */
+export interface LogDefaults {
+  readonly clock: () => Instant
+  readonly app: string | undefined
+  /** Whether client addresses are stored. */
+  readonly addresses: boolean
+}
+
 /** The entry of a draft, with the context of the calling code at this moment. */
-export function completeDraft(draft: Draft, ref: string, clock: () => Date, app: string | undefined): NewEntry {
+export function completeDraft(draft: Draft, ref: string, { clock, app, addresses }: LogDefaults): NewEntry {
   const { options, ...fixed } = draft
   const around: AuditContext = currentScope()?.read() ?? {}
   const given = options.actor === undefined ? around.actor : toActor(options.actor)
-  const at = options.at ?? clock()
+  const { at, micros } = options.at === undefined ? clock() : { at: options.at, micros: 0 }
   if (!(at instanceof Date) || Number.isNaN(at.getTime())) throw invalid('"at" is no valid Date.', 'Give a Date.')
-  const context: AuditContext = {
+  const { actor: _, ...context }: AuditContext = {
     ...around,
-    ...(options.request ? { request: requestOf(around, options.request) } : {}),
+    ...(options.request ? { request: { id: '', ...around.request, ...options.request } } : {}),
     ...(options.reason ? { reason: options.reason } : {}),
     ...(options.tenant ? { tenant: options.tenant } : {}),
     ...(options.metadata ? { metadata: { ...around.metadata, ...options.metadata } } : {}),
     origin: around.origin ?? 'app',
     ...(around.app || app ? { app: around.app ?? app! } : {}),
   }
-  const { actor: _, ...rest } = context
-  return { ...fixed, ref, at, context: encodeParts(given ? { ...rest, actor: given } : rest) }
+  const kept = addresses ? context : withoutAddress(context)
+  return { ...fixed, ref, at, micros, context: encodeParts(given ? { ...kept, actor: given } : kept) }
 }
 
-function requestOf(around: AuditContext, given: Partial<RequestContext>): RequestContext {
-  return { id: '', ...around.request, ...given }
+/** The same context without the client's address, for a policy that stores none. */
+export function withoutAddress<T extends { readonly request?: Partial<RequestContext> | object }>(context: T): T {
+  if (!context.request || !('ip' in context.request)) return context
+  const { ip: _, ...request } = context.request
+  return { ...context, request }
 }
 
 function toTarget(target: TargetInput): Target {

@@ -117,8 +117,16 @@ export function createQueue(options: QueueOptions): Queue {
     const gone = new Set(items)
     waiting = waiting.filter((item) => !gone.has(item))
   }
+  function drop(error: AuditError): Promise<never> {
+    counts.dropped++
+    tell(error)
+    return Promise.reject(error)
+  }
   function report(error: unknown): void {
     counts.failed++
+    tell(error)
+  }
+  function tell(error: unknown): void {
     try {
       options.onError(error)
     } catch {
@@ -153,23 +161,11 @@ export function createQueue(options: QueueOptions): Queue {
   return {
     add(entry) {
       if (closed) {
-        return Promise.reject(
-          new AuditError('AUDIT_CLOSED', `The entry ${entry.action} came after close().`, 'Log before close().'),
-        )
+        return drop(new AuditError('AUDIT_CLOSED', `The entry ${entry.action} came after close().`, 'Log before close().'))
       }
       if (waiting.length >= options.capacity) {
-        counts.dropped++
-        const error = new AuditError(
-          'AUDIT_WRITE_OVERFLOW',
-          `${options.capacity} entries wait already; ${entry.action} was dropped.`,
-          'The store is down or too slow: see the earlier errors, or raise maxQueue.',
-        )
-        try {
-          options.onError(error)
-        } catch {
-          // as in report
-        }
-        return Promise.reject(error)
+        const what = `${options.capacity} entries wait already; ${entry.action} was dropped.`
+        return drop(new AuditError('AUDIT_WRITE_OVERFLOW', what, 'The store is down or too slow: see the earlier errors, or raise maxQueue.'))
       }
       const stored = new Promise<void>((resolve, reject) => waiting.push({ entry, resolve, reject }))
       if (waiting.length >= batchSize) start()

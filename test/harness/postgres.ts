@@ -57,7 +57,9 @@ function login(server: string, database: string, user: string): Login {
   const url = new URL(server)
   url.username = user
   url.pathname = database
-  return { url: url.href, pool: new Pool({ connectionString: url.href }) }
+  const pool = new Pool({ connectionString: url.href })
+  pool.on('error', () => {}) // `drop` may cut connections that are still on their way out
+  return { url: url.href, pool }
 }
 
 async function asSuperuser(server: string, sql: string) {

@@ -5,7 +5,7 @@ import type { Statement } from '../dialect.ts'
 export function recordStatement(entries: readonly NewEntry[], joined: boolean): Statement {
   const rows = entries.map((entry) => ({
     ref: entry.ref,
-    at: entry.at.toISOString(),
+    at: entry.at.toISOString().replace('Z', `${String(entry.micros ?? 0).padStart(3, '0')}Z`),
     kind: entry.kind,
     action: entry.action,
     model: entry.target?.model,
