@@ -22,7 +22,7 @@ const frontDoor = 'index.ts'
 const coreInterfaces = ['core/internal.ts']
 const strangers = ['orm', 'security', 'admin', 'testing', 'http', 'auth']
 
-/** Each file or folder in these is an adapter of its own, which leans on no other; files they share are `isShared`. */
+/** In these, `x.ts` with its folder `x/` is an adapter of its own, which leans on no other; `base/` and `isShared` serve all. */
 const foldersOfAdapters = ['driver', 'orm', 'http', 'auth']
 
 /** Nothing below the CLI may know these. */
@@ -54,7 +54,8 @@ function objection(from: string, to: string): string | undefined {
   }
   if (folderOf(from) === folderOf(to)) {
     const apart = foldersOfAdapters.includes(folderOf(from)) && adapterOf(from) !== adapterOf(to)
-    return apart && !isShared(folderOf(to), basename(to)) ? 'an adapter leans on no sibling' : undefined
+    const serves = adapterOf(to) === 'base' || isShared(folderOf(to), basename(to))
+    return apart && !serves ? 'an adapter leans on no sibling' : undefined
   }
   if (leaves.includes(folderOf(to))) return `nothing imports ${folderOf(to)}`
   if (floorOf(to) >= floorOf(from)) return 'imports go down only'

@@ -32,7 +32,7 @@ const db = connect(audit.client)
 const server = await listen(createApp(db, audit))
 const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 let closing: Promise<void> | undefined
-process.once('SIGINT', close).once('SIGTERM', close)
+process.once('SIGINT', () => void close()).once('SIGTERM', () => void close())
 say(`The shop is open at ${url}, on ${isPool(client) ? 'PostgreSQL' : 'PGlite'}. Its staff get to work ...`)
 
 try {
@@ -71,7 +71,7 @@ function close(): Promise<void> {
 async function listen(app: Express): Promise<Server> {
   const at = (port: number): Promise<Server> =>
     new Promise((resolve, reject) => {
-      const server = app.listen(port, '127.0.0.1', (error?: Error) => (error ? reject(error) : resolve(server)))
+      const listening = app.listen(port, '127.0.0.1', (error?: Error) => (error ? reject(error) : resolve(listening)))
     })
   return at(Number(process.env['PORT'] || 3000)).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'EADDRINUSE') return at(0)

@@ -97,7 +97,7 @@ export class AuditScope {
       origin: origin ?? outer.origin,
       app: app ?? outer.app,
     }
-    return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== undefined)) as AuditContext
+    return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== undefined))
   }
 
   /** The context as the driver sends it to the database. */

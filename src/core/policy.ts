@@ -75,16 +75,15 @@ export const modelKeys: readonly (keyof ModelPolicy)[] = [
 
 /** The policy alone, without the rest of a configuration. */
 export function policyOf(config: AuditConfig): Policy {
-  return Object.fromEntries(
-    policyKeys.filter((key) => config[key] !== undefined).map((key) => [key, config[key]]),
-  ) as Policy
+  const given = policyKeys.filter((key) => config[key] !== undefined)
+  return Object.fromEntries(given.map((key) => [key, config[key]]))
 }
 
 /** The text a policy is compared and stored by: keys sorted, so that order in the file does not matter. */
 export function canonicalPolicy(policy: Policy): string {
   return JSON.stringify(policy, (_key, value: unknown) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
   })
 }
 

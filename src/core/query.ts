@@ -152,7 +152,8 @@ function actorKeys(actor: unknown): string[] {
     throw invalid(`The filter "actor" takes an id, "type:id" or { type, id }, not ${show(actor)}.`, '')
   }
   if (type === undefined) return actorTypes.map((known) => actorKey({ type: known, id: String(id) }))
-  return [`${String(type)}:${id}`]
+  if (!actorTypes.includes(type as never)) throw invalid(`An actor has no type ${show(type)}.`, suggest(typeof type === 'string' ? type : '', actorTypes))
+  return [`${type as string}:${id}`]
 }
 
 function dropUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {

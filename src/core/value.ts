@@ -35,6 +35,6 @@ export function encodeValue(value: unknown): ChangeValue {
   try {
     return JSON.stringify(value) ?? null
   } catch {
-    return String(value)
+    return `[${typeof value}]` // cyclic
   }
 }

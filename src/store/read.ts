@@ -82,7 +82,7 @@ export function createTrailReader(session: Session, dialect: Dialect): TrailRead
 type Select = SelectQueryBuilder<never, never, EntryRow>
 
 function entries(read: ReadDialect): Select {
-  return read.db.selectFrom('entry as e').select(read.columns as never) as unknown as Select
+  return read.db.selectFrom('entry as e').select(read.columns as never)
 }
 
 function compile(select: { compile(): CompiledQuery }): Statement {

@@ -31,7 +31,8 @@ export function createDatabase<Client, Transaction>(
     },
     async probe() {
       const [row] = await explained(driver.asApplication(dialect.probe.sql, dialect.probe.parameters))
-      return String(row?.['context'] ?? '')
+      const context = row?.['context']
+      return typeof context === 'string' ? context : ''
     },
     close: () => driver.close(),
   }

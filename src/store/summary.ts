@@ -74,7 +74,7 @@ export async function summarize(
     byAction: ranked(merge(kindsAndActions.map(({ more, count }) => ({ name: more ?? null, count })))),
     byModel: ranked(models),
     byActor: ranked(actors),
-    byDay: days.map(toCount).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    byDay: days.map(toCount).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     logins: { success: ofStatus('SUCCESS'), failed: ofStatus('FAILED'), blocked: ofStatus('BLOCKED') },
     exports: ofAction('export', 'EXPORT'),
     errors: ofAction('system', 'ERROR'),
@@ -101,6 +101,6 @@ function ranked(rows: readonly Counted[]): SummaryCount[] {
   return rows
     .filter(({ name }) => name !== null)
     .map(toCount)
-    .sort((a, b) => b.count - a.count || (a.name < b.name ? -1 : 1))
+    .toSorted((a, b) => b.count - a.count || (a.name < b.name ? -1 : 1))
     .slice(0, longest)
 }

@@ -1,8 +1,5 @@
-export {}
-declare global {
-  namespace Express {
-    interface Request {
-      user?: { id: number; email: string }
-    }
+declare namespace Express {
+  interface Request {
+    user?: { id: number; email: string }
   }
 }
