@@ -125,33 +125,20 @@ export function createAudit<Client, Transaction>(
     addresses: policy.addresses ?? true,
   }
   const queue = createQueue({
-    write: (entries) => database.write(entries),
+    // Here, where nobody waits: a hash has to be asked of the database
+    write: async (entries) => {
+      const hash = (values: readonly string[]): Promise<readonly string[]> => database.setup.hash(values)
+      await database.write(await Promise.all(entries.map((entry) => applyPolicy(entry, policy, hash))))
+    },
     onError: onError ?? reportOnStderr,
     capacity: maxQueue ?? 10_000,
     delay: flushDelay ?? 100,
   })
 
-  // Entries not yet in the queue: masking may have to ask the database for a hash
-  const building = new Set<Promise<unknown>>()
-  const build = (draft: log.Draft, ref: string): Promise<NewEntry> => {
+  const complete = (draft: log.Draft, ref: string): NewEntry => {
     if (draft.kind !== 'request') currentScope()?.note(1)
-    const entry = log.completeDraft(draft, ref, defaults)
-    return applyPolicy(entry, policy, (values) => database.setup.hash(values))
+    return log.completeDraft(draft, ref, defaults)
   }
-  const enqueue = async (draft: log.Draft, ref: string): Promise<{ stored: Promise<void> }> => {
-    const built = build(draft, ref)
-    building.add(built)
-    try {
-      return { stored: queue.add(await built) }
-    } finally {
-      building.delete(built)
-    }
-  }
-  const flush = async (): Promise<void> => {
-    while (building.size > 0) await Promise.allSettled(building)
-    await queue.flush()
-  }
-
   const queued = async (draft: log.Draft): Promise<Logged> => {
     const ref = newId()
     if (skipped.has(draft.action)) return { ref }
@@ -163,7 +150,7 @@ export function createAudit<Client, Transaction>(
         'Use audit.in(transaction), or leave durable out.',
       )
     }
-    const { stored } = await enqueue(draft, ref)
+    const stored = queue.add(complete(draft, ref))
     if (durable) await stored
     else stored.catch(() => {}) // onError has heard of it
     return { ref }
@@ -172,7 +159,9 @@ export function createAudit<Client, Transaction>(
     (transaction: Transaction) =>
     async (draft: log.Draft): Promise<Logged> => {
       const ref = newId()
-      if (!skipped.has(draft.action)) await database.writeIn(transaction, [await build(draft, ref)])
+      if (skipped.has(draft.action)) return { ref }
+      const hash = (values: readonly string[]): Promise<readonly string[]> => database.hashIn(transaction, values)
+      await database.writeIn(transaction, [await applyPolicy(complete(draft, ref), policy, hash)])
       return { ref }
     }
 
@@ -230,9 +219,8 @@ export function createAudit<Client, Transaction>(
       return warnings
     },
     status: async () => ({ ...(await database.setup.status(policy)), queue: queue.counters() }),
-    flush,
+    flush: () => queue.flush(),
     async close() {
-      await flush()
       await queue.close()
       await database.close()
     },

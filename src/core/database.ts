@@ -14,6 +14,8 @@ export interface AuditDatabase<Client = unknown, Transaction = unknown> {
   write(entries: readonly NewEntry[]): Promise<void>
   /** Stores entries in the given transaction of the application. */
   writeIn(transaction: Transaction, entries: readonly NewEntry[]): Promise<void>
+  /** As {@link TrailSetup.hash}, in the given transaction: the library's own connection may have to wait for it. */
+  hashIn(transaction: Transaction, values: readonly string[]): Promise<readonly string[]>
   /** Whether the calling code holds a transaction in which waiting for {@link write} would never end. */
   wouldDeadlock(): boolean
   readonly trail: TrailReader

@@ -34,19 +34,33 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
   const { base = process.cwd(), clientsFrom = [process.cwd()] } = options
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
   if (scheme === 'postgres' || scheme === 'postgresql') return openPostgres(url, clientsFrom)
-  if (scheme === 'pglite') return openPglite(url.slice('pglite:'.length).replace(/^\/\/(?=.)/, ''), base, clientsFrom)
+  if (scheme === 'pglite')
+    return openPglite(url.slice('pglite:'.length).replace(/^\/\/(?=.)/, ''), base, clientsFrom)
   if (scheme && ['mysql', 'mysql2', 'mariadb', 'sqlite', 'sqlite3', 'libsql', 'file'].includes(scheme)) {
-    throw new AuditError('AUDIT_DATABASE_UNSUPPORTED', `"${scheme}:" databases are not supported by this release.`, knownForms)
+    throw new AuditError(
+      'AUDIT_DATABASE_UNSUPPORTED',
+      `"${scheme}:" databases are not supported by this release.`,
+      knownForms,
+    )
   }
   // never the URL itself: it may hold a password
-  throw new AuditError('AUDIT_DATABASE_URL', scheme ? `A database URL cannot begin with "${scheme}:".` : 'The database URL has no scheme.', knownForms)
+  throw new AuditError(
+    'AUDIT_DATABASE_URL',
+    scheme ? `A database URL cannot begin with "${scheme}:".` : 'The database URL has no scheme.',
+    knownForms,
+  )
 }
 
 type Pool = PgPoolLike & { on(event: 'error', listener: () => void): unknown }
 
 async function openPostgres(url: string, clientsFrom: readonly string[]): Promise<OpenDatabase> {
   const { Pool } = (await load('pg', clientsFrom)) as { Pool: new (options: object) => Pool }
-  const pool = new Pool({ connectionString: url, max: 2, connectionTimeoutMillis: connectTimeout, application_name: 'whodunit' })
+  const pool = new Pool({
+    connectionString: url,
+    max: 2,
+    connectionTimeoutMillis: connectTimeout,
+    application_name: 'whodunit',
+  })
   pool.on('error', () => {}) // an idle connection that breaks shows at its next use
   try {
     const database = fromPg(pool)
@@ -57,7 +71,11 @@ async function openPostgres(url: string, clientsFrom: readonly string[]): Promis
     await pool.end()
     if (isAuditError(error)) throw error
     if ((error as NodeJS.ErrnoException).code === 'ERR_INVALID_URL') {
-      throw new AuditError('AUDIT_DATABASE_URL', 'The postgres: URL cannot be read.', `${knownForms} Write special characters of the password as %XX.`)
+      throw new AuditError(
+        'AUDIT_DATABASE_URL',
+        'The postgres: URL cannot be read.',
+        `${knownForms} Write special characters of the password as %XX.`,
+      )
     }
     throw unreachable(error)
   }
@@ -68,11 +86,20 @@ type Pglite = PgliteLike & { close(): Promise<void> }
 async function openPglite(path: string, base: string, clientsFrom: readonly string[]): Promise<OpenDatabase> {
   const folder = resolve(base, path)
   if (path === '' || !existsSync(join(folder, 'PG_VERSION'))) {
-    const what = path === '' ? 'pglite: names no folder.' : `${folder} ${existsSync(folder) ? 'is no data folder of PGlite' : 'does not exist'}.`
-    throw new AuditError('AUDIT_DATABASE_URL', what, 'Give the folder that the application opens: no new database is made here.')
+    const what =
+      path === ''
+        ? 'pglite: names no folder.'
+        : `${folder} ${existsSync(folder) ? 'is no data folder of PGlite' : 'does not exist'}.`
+    throw new AuditError(
+      'AUDIT_DATABASE_URL',
+      what,
+      'Give the folder that the application opens: no new database is made here.',
+    )
   }
   refuseIfOpen(folder)
-  const { PGlite } = (await load('@electric-sql/pglite', clientsFrom)) as { PGlite: { create(dataDir: string): Promise<Pglite> } }
+  const { PGlite } = (await load('@electric-sql/pglite', clientsFrom)) as {
+    PGlite: { create(dataDir: string): Promise<Pglite> }
+  }
   const client = await PGlite.create(folder).catch((error: unknown) => {
     throw unreachable(error)
   })
@@ -90,7 +117,11 @@ function refuseIfOpen(folder: string): void {
     const holder = processWithFilesIn(realpathSync(folder) + sep)
     if (holder) throw new AuditError('AUDIT_DATABASE_LOCKED', `Process ${holder} has ${folder} open.`, hint)
   } else if (existsSync(mark)) {
-    throw new AuditError('AUDIT_DATABASE_LOCKED', `${folder} is open in another process, or was not closed.`, `${hint} If there is none, delete ${mark}.`)
+    throw new AuditError(
+      'AUDIT_DATABASE_LOCKED',
+      `${folder} is open in another process, or was not closed.`,
+      `${hint} If there is none, delete ${mark}.`,
+    )
   }
 }
 
@@ -126,9 +157,14 @@ async function load(name: string, folders: readonly string[]): Promise<unknown> 
   try {
     return exportsOf(await import(name))
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && String(error).includes(`'${name}'`)
+    const missing =
+      (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && String(error).includes(`'${name}'`)
     if (!missing) throw error
-    throw new AuditError('AUDIT_CLIENT_MISSING', `The package ${name} is not installed.`, `Run: npm install ${name}`)
+    throw new AuditError(
+      'AUDIT_CLIENT_MISSING',
+      `The package ${name} is not installed.`,
+      `Run: npm install ${name}`,
+    )
   }
 }
 
@@ -148,6 +184,10 @@ function unreachable(error: unknown): AuditError {
 
 /** A host with several addresses fails with one error for each, and no message of its own. */
 function reason(error: unknown): string {
-  const { message, errors, code } = error as { message?: string; errors?: readonly { message?: string }[]; code?: string }
+  const { message, errors, code } = error as {
+    message?: string
+    errors?: readonly { message?: string }[]
+    code?: string
+  }
   return message || errors?.[0]?.message || code || String(error)
 }

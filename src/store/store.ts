@@ -29,6 +29,11 @@ export function createDatabase<Client, Transaction>(
       const { sql, parameters } = dialect.record(entries, true)
       await explained(driver.in(transaction)(sql, parameters))
     },
+    async hashIn(transaction, values) {
+      if (values.length === 0) return []
+      const { sql, parameters } = dialect.trail.hash(values)
+      return (await explained(driver.in(transaction)(sql, parameters))).map((row) => String(row['hash']))
+    },
     async probe() {
       const [row] = await explained(driver.asApplication(dialect.probe.sql, dialect.probe.parameters))
       const context = row?.['context']

@@ -1,0 +1,33 @@
+import { entryJson } from './print.ts'
+import { note, stdout } from './output.ts'
+import { type GlobalOptions, withSession } from './session.ts'
+
+export interface MigrateCommand extends GlobalOptions {
+  readonly dryRun?: boolean
+}
+
+/** Makes or updates the trail and the triggers. Without a configuration, by the policy that the trail has stored. */
+export async function migrate(options: MigrateCommand): Promise<number> {
+  const dryRun = options.dryRun === true
+  const report = await withSession(options, ({ audit, database, found }) =>
+    found ? audit.migrate({ dryRun }) : database.setup.migrate(undefined, { dryRun }),
+  )
+  if (options.json) {
+    await stdout.write(`${entryJson({ dryRun, ...report }, 2)}\n`)
+    return 0
+  }
+  const { done, warnings, tables, fingerprint } = report
+  if (done.length === 0) await stdout.write('Everything is in place.\n')
+  else if (dryRun) await stdout.write('Nothing was changed. Without --dry-run, this would be reported:\n')
+  for (const sentence of done) await stdout.write(`${dryRun ? '  ' : ''}${sentence}\n`)
+  const skipped = tables.filter(({ state }) => state === 'skipped').length
+  await stdout.write(
+    `${count(tables.length - skipped, 'table')} audited, ${skipped} skipped, policy ${fingerprint.slice(0, 12)}\n`,
+  )
+  for (const warning of warnings) note(`warning: ${warning}`)
+  return 0
+}
+
+function count(number: number, name: string): string {
+  return `${number} ${name}${number === 1 ? '' : 's'}`
+}
