@@ -62,7 +62,14 @@ export function createApp(db: Database, audit: Audit<Client>): Express {
     res.type('csv').attachment('customers.csv').send(csv.text)
   })
 
-  app.use(customerRoutes(db), invoiceRoutes(db), playlistRoutes(db), trackRoutes(db), userRoutes(db), reportRoutes(db))
+  app.use(
+    customerRoutes(db),
+    invoiceRoutes(db),
+    playlistRoutes(db),
+    trackRoutes(db),
+    userRoutes(db),
+    reportRoutes(db),
+  )
   app.use((req) => {
     throw new HttpError(404, `Nothing at ${req.method} ${req.path}`)
   })

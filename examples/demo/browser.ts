@@ -36,7 +36,11 @@ export function createBrowser(base: string, userAgent: string, random: () => num
       else if (cookie) headers['cookie'] = cookie
       if (body) headers['content-type'] = 'application/json'
       if (reason) headers['x-reason'] = reason
-      const response = await fetch(base + path, { method, headers, ...(body && { body: JSON.stringify(body) }) })
+      const response = await fetch(base + path, {
+        method,
+        headers,
+        ...(body && { body: JSON.stringify(body) }),
+      })
       cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? cookie
       const text = await response.text()
       const isJson = response.headers.get('content-type')?.startsWith('application/json')

@@ -37,7 +37,10 @@ export function isPool(client: Client): client is Pool {
 export async function openDatabase({ fresh = false } = {}): Promise<Client> {
   const url = process.env['DATABASE_URL']
   if (url) {
-    if (fresh) throw new CannotOpen('--fresh only removes files of its own. On a server, make a new empty database instead.')
+    if (fresh)
+      throw new CannotOpen(
+        '--fresh only removes files of its own. On a server, make a new empty database instead.',
+      )
     const pool = new Pool({ connectionString: url, max: 10 })
     const connection = await pool.connect()
     try {
@@ -104,7 +107,9 @@ function takeLock(): void {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     const pid = Number(readFileSync(lock, 'utf8'))
     if (pid > 0 && pid !== process.pid && isRunning(pid)) {
-      throw new CannotOpen(`The demo already runs as process ${pid}. Stop it first: PGlite's files are for one process.`)
+      throw new CannotOpen(
+        `The demo already runs as process ${pid}. Stop it first: PGlite's files are for one process.`,
+      )
     }
     rmSync(lock)
     takeLock()

@@ -41,7 +41,11 @@ export function numberOf(req: Request, field: string, min: number, max: number):
 /** A list of ids of the JSON body. */
 export function idsOf(req: Request, field: string): number[] {
   const value: unknown = req.body?.[field]
-  if (!Array.isArray(value) || value.length === 0 || !value.every((id) => Number.isInteger(id) && id > 0 && id < 2 ** 31)) {
+  if (
+    !Array.isArray(value) ||
+    value.length === 0 ||
+    !value.every((id) => Number.isInteger(id) && id > 0 && id < 2 ** 31)
+  ) {
     throw new HttpError(400, `${field} must be a list of ids`)
   }
   return value
@@ -57,7 +61,8 @@ export function found<Row>(row: Row | undefined, what: string): Row {
 export const answerErrors: ErrorRequestHandler = (error, _req, res, next) => {
   if (res.headersSent) return next(error)
   const code: unknown = error?.cause?.code // SQLSTATE, behind Drizzle's own error
-  if (code === '23503') return void res.status(409).json({ error: 'Something refers to this, or this refers to nothing' })
+  if (code === '23503')
+    return void res.status(409).json({ error: 'Something refers to this, or this refers to nothing' })
   if (code === '23505') return void res.status(409).json({ error: 'There is one already' })
   const status = Number(error?.status)
   if (status >= 400 && status < 600) return void res.status(status).json({ error: error.message })

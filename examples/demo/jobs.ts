@@ -17,7 +17,13 @@ export async function assignSupportAgents(db: Database): Promise<number> {
       .limit(1)
     if (!agent) return 0
     const waiting = tx.select({ id: customer.id }).from(customer).where(isNull(customer.supportRepId))
-    return (await tx.update(customer).set({ supportRepId: agent.id }).where(inArray(customer.id, waiting)).returning()).length
+    return (
+      await tx
+        .update(customer)
+        .set({ supportRepId: agent.id })
+        .where(inArray(customer.id, waiting))
+        .returning()
+    ).length
   })
 }
 

@@ -13,7 +13,11 @@ import { printHints, printTrail } from './print.ts'
 import { simulate } from './simulate.ts'
 
 const { values: flags } = parseArgs({
-  options: { once: { type: 'boolean', default: false }, fresh: { type: 'boolean', default: false }, seed: { type: 'string' } },
+  options: {
+    once: { type: 'boolean', default: false },
+    fresh: { type: 'boolean', default: false },
+    seed: { type: 'string' },
+  },
 })
 process.stdout.on('error', () => {}) // `| head` has read enough
 const started = performance.now()
@@ -45,7 +49,12 @@ else say(`\nStill open at ${url}. Sign in as jane@chinookcorp.com with chinook-j
 
 async function show(): Promise<void> {
   // A job has no request: it says itself who it is, why, and on which machine it runs.
-  const nightlyRun = { actor: { type: 'job', id: 'nightly' }, request: { ip: '127.0.0.1' }, origin: 'job', reason: 'nightly run' } as const
+  const nightlyRun = {
+    actor: { type: 'job', id: 'nightly' },
+    request: { ip: '127.0.0.1' },
+    origin: 'job',
+    reason: 'nightly run',
+  } as const
   const job = () => audit.withContext(nightlyRun, () => nightly(db))
   const day = await simulate(url, job, Number(flags.seed ?? 1))
   say(`${day.requests} requests in ${(day.ms / 1000).toFixed(1)} s: ${JSON.stringify(day.answers)}`)
@@ -71,7 +80,9 @@ function close(): Promise<void> {
 async function listen(app: Express): Promise<Server> {
   const at = (port: number): Promise<Server> =>
     new Promise((resolve, reject) => {
-      const listening = app.listen(port, '127.0.0.1', (error?: Error) => (error ? reject(error) : resolve(listening)))
+      const listening = app.listen(port, '127.0.0.1', (error?: Error) =>
+        error ? reject(error) : resolve(listening),
+      )
     })
   return at(Number(process.env['PORT'] || 3000)).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'EADDRINUSE') return at(0)

@@ -99,14 +99,18 @@ function shown(value: unknown): string {
   if (value == null) return 'nothing'
   if (value instanceof Date) return value.toISOString()
   if (typeof value === 'object' && '$' in value) return `[${plain(String(value.$))}]`
-  const text = plain(typeof value === 'string' || typeof value === 'bigint' ? String(value) : JSON.stringify(value))
+  const text = plain(
+    typeof value === 'string' || typeof value === 'bigint' ? String(value) : JSON.stringify(value),
+  )
   return text.length > 60 ? `${text.slice(0, 59)}…` : text
 }
 
 /** The plain values among an entry's details, on one line. */
 function scalars(details: unknown): string {
   if (typeof details !== 'object' || details === null) return ''
-  const pairs = Object.entries(details).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
+  const pairs = Object.entries(details).filter(([, value]) =>
+    ['string', 'number', 'boolean'].includes(typeof value),
+  )
   return pairs.map(([name, value]) => `${plain(name)} ${shown(value)}`).join(', ')
 }
 

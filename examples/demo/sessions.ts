@@ -31,13 +31,22 @@ export type SignIn =
 const sessions = new Map<string, User>()
 const failures = new Map<string, number>()
 const someHash = `${'A'.repeat(22)}:${'A'.repeat(43)}`
-const publicColumns = { id: users.id, email: users.email, name: users.name, role: users.role, employeeId: users.employeeId }
+const publicColumns = {
+  id: users.id,
+  email: users.email,
+  name: users.name,
+  role: users.role,
+  employeeId: users.employeeId,
+}
 
 /** Checks a password. Five wrong ones in a row block the account until the application starts again. */
 export async function signIn(db: Database, email: string, password: string): Promise<SignIn> {
   const failed = failures.get(email) ?? 0
   if (failed >= 5) return { status: 'BLOCKED', reason: 'too many failed attempts' }
-  const [row] = await db.select({ ...publicColumns, hash: users.passwordHash }).from(users).where(eq(users.email, email))
+  const [row] = await db
+    .select({ ...publicColumns, hash: users.passwordHash })
+    .from(users)
+    .where(eq(users.email, email))
   // An unknown address takes as long as a known one, so that the time tells nothing.
   if (!(await isPassword(password, row?.hash ?? someHash)) || !row) {
     failures.set(email, failed + 1)
@@ -64,7 +73,8 @@ export function loadUser(db: Database): RequestHandler {
   return async (req, _res, next) => {
     const session = sessions.get(cookieOf(req))
     const token = /^Bearer (\S+)$/.exec(req.get('authorization') ?? '')?.[1]
-    const user = session ?? (token && (await db.select(publicColumns).from(users).where(eq(users.apiToken, token)))[0])
+    const user =
+      session ?? (token && (await db.select(publicColumns).from(users).where(eq(users.apiToken, token)))[0])
     if (user) req.user = user
     next()
   }
@@ -74,7 +84,8 @@ export function loadUser(db: Database): RequestHandler {
 export function requireUser(...roles: readonly User['role'][]): RequestHandler {
   return (req, _res, next) => {
     const { role } = userOf(req)
-    if (roles.length > 0 && role !== 'admin' && !roles.includes(role)) throw new HttpError(403, 'Not for your role')
+    if (roles.length > 0 && role !== 'admin' && !roles.includes(role))
+      throw new HttpError(403, 'Not for your role')
     next()
   }
 }

@@ -14,7 +14,12 @@ export default defineAudit({
     customer: { label: '{first_name} {last_name}', subject: 'customer_id' },
     invoice: { label: 'invoice {invoice_id}', subject: 'customer_id', category: 'billing' },
     refund: { label: 'refund of {amount}', category: 'billing' },
-    payment_card: { subject: 'customer_id', category: 'billing', severity: 'high', redact: { card_number: 'mask', cvv: 'mask' } },
+    payment_card: {
+      subject: 'customer_id',
+      category: 'billing',
+      severity: 'high',
+      redact: { card_number: 'mask', cvv: 'mask' },
+    },
     users: { label: '{email}', severity: 'high' }, // password_hash and api_token are masked without being named
   },
   actors: { user: { model: 'users', label: '{email}' } },

@@ -22,6 +22,8 @@ export interface CatalogueTable {
 }
 
 export interface InstalledCapture {
+  /** The name under which the database keeps the text: a renamed table still has that of its old name. */
+  readonly name: string
   /** The trigger's text, to compare with the text that the policy asks for. */
   readonly text: string
   readonly enabled: boolean

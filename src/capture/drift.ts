@@ -20,7 +20,8 @@ export function tableStatus(planned: PlannedTable, wanted: string | null): Table
       : { model, state: 'skipped', note: planned.reason }
   }
   if (!installed) return { model, state: 'missing', note: 'has no trigger: run migrate' }
-  if (!installed.enabled) return { model, state: 'off', note: 'its trigger is disabled: enable it, or run migrate' }
+  if (!installed.enabled)
+    return { model, state: 'off', note: 'its trigger is disabled: enable it, or run migrate' }
   if (installed.text !== wanted) {
     return { model, state: 'drifted', note: 'table or policy changed since migrate: run migrate' }
   }
@@ -30,7 +31,9 @@ export function tableStatus(planned: PlannedTable, wanted: string | null): Table
 }
 
 /** The steps that bring every table to its plan; none where everything is in place. */
-export function syncSteps(tables: readonly { readonly planned: PlannedTable; readonly wanted: string | null }[]): readonly SyncStep[] {
+export function syncSteps(
+  tables: readonly { readonly planned: PlannedTable; readonly wanted: string | null }[],
+): readonly SyncStep[] {
   return tables.flatMap(({ planned, wanted }): SyncStep[] => {
     const { installed } = planned.table
     if (planned.plan === null) return installed ? [{ kind: 'remove', planned }] : []

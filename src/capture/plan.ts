@@ -26,7 +26,12 @@ export interface TablePlan {
   readonly severity: Severity | null
   readonly tags: readonly string[]
   readonly reasonRequired: boolean
-  readonly actions: { readonly create: boolean; readonly update: boolean; readonly delete: boolean; readonly truncate: boolean }
+  readonly actions: {
+    readonly create: boolean
+    readonly update: boolean
+    readonly delete: boolean
+    readonly truncate: boolean
+  }
   readonly maxValueBytes: number
   /** Names that are secret inside JSON values, on top of the built-in list. */
   readonly nestedSecrets: readonly string[]
@@ -65,7 +70,9 @@ function planTable(policy: Policy, table: CatalogueTable): TablePlan {
   const model = modelPolicy(policy, table.model) || {}
   const columns = table.columns.map((column): PlannedColumn => {
     const redaction = redactionOf(policy, table.model, column.name)
-    const listed = model.include?.length ? model.include.includes(column.name) : !model.exclude?.includes(column.name)
+    const listed = model.include?.length
+      ? model.include.includes(column.name)
+      : !model.exclude?.includes(column.name)
     return {
       ...column,
       redaction,
@@ -73,21 +80,29 @@ function planTable(policy: Policy, table: CatalogueTable): TablePlan {
       ignored: model.ignore?.includes(column.name) ?? false,
     }
   })
-  const column = (name: string | undefined): PlannedColumn | null => columns.find((item) => item.name === name) ?? null
+  const column = (name: string | undefined): PlannedColumn | null =>
+    columns.find((item) => item.name === name) ?? null
   const does = (action: string): boolean => !policy.skipActions?.includes(action)
   return {
     table,
     model: table.model,
     key: table.key.map((name) => column(name)!),
     columns,
-    label: parseTemplate(model.label ?? '').map((piece) => (typeof piece === 'string' ? piece : column(piece.column)!)),
+    label: parseTemplate(model.label ?? '').map((piece) =>
+      typeof piece === 'string' ? piece : column(piece.column)!,
+    ),
     subject: column(model.subject),
     softDelete: column(model.softDelete),
     category: model.category ?? null,
     severity: model.severity ?? null,
     tags: model.tags ?? [],
     reasonRequired: model.reason === 'required',
-    actions: { create: does('CREATE'), update: does('UPDATE'), delete: does('DELETE'), truncate: does('TRUNCATE') },
+    actions: {
+      create: does('CREATE'),
+      update: does('UPDATE'),
+      delete: does('DELETE'),
+      truncate: does('TRUNCATE'),
+    },
     maxValueBytes: policy.maxValueBytes ?? defaultMaxValueBytes,
     nestedSecrets: nestedSecrets(policy),
     addresses: policy.addresses ?? true,
@@ -99,7 +114,9 @@ export function parseTemplate(template: string): (string | { readonly column: st
   return template
     .split(/(\{[^{}]+\})/)
     .filter((piece) => piece !== '')
-    .map((piece) => (piece.startsWith('{') && piece.endsWith('}') ? { column: piece.slice(1, -1).trim() } : piece))
+    .map((piece) =>
+      piece.startsWith('{') && piece.endsWith('}') ? { column: piece.slice(1, -1).trim() } : piece,
+    )
 }
 
 /**
@@ -129,7 +146,9 @@ function namedModels(policy: Policy): (readonly [path: string, name: string])[] 
   return [
     ...Object.keys(policy.models ?? {}).map((name) => [`models.${name}`, name] as const),
     ...(policy.skipModels ?? []).map((name) => ['skipModels', name] as const),
-    ...Object.entries(policy.actors ?? {}).map(([type, { model }]) => [`actors.${type}.model`, model] as const),
+    ...Object.entries(policy.actors ?? {}).map(
+      ([type, { model }]) => [`actors.${type}.model`, model] as const,
+    ),
   ].filter(([, name]) => name !== '*')
 }
 
@@ -142,19 +161,28 @@ function checkColumns(policy: Policy, tables: ReadonlyMap<string, CatalogueTable
       throw new AuditError(
         'AUDIT_POLICY_UNKNOWN_COLUMN',
         `models.${name}.${key}: the table has no column "${column}".`,
-        suggest(column, table.columns.map((item) => item.name)),
+        suggest(
+          column,
+          table.columns.map((item) => item.name),
+        ),
       )
     }
   }
 }
 
-function namedColumns(model: NonNullable<Exclude<NonNullable<Policy['models']>[string], false>>): [string, string][] {
+function namedColumns(
+  model: NonNullable<Exclude<NonNullable<Policy['models']>[string], false>>,
+): [string, string][] {
   const { label, subject, softDelete, ignore, include, exclude, reads, redact } = model
-  const template = parseTemplate(label ?? '').flatMap((piece) => (typeof piece === 'string' ? [] : [piece.column]))
+  const template = parseTemplate(label ?? '').flatMap((piece) =>
+    typeof piece === 'string' ? [] : [piece.column],
+  )
   const lists = { label: template, ignore, include, exclude, reads, redact: Object.keys(redact ?? {}) }
   return [
     ...(subject ? [['subject', subject] as [string, string]] : []),
     ...(softDelete ? [['softDelete', softDelete] as [string, string]] : []),
-    ...Object.entries(lists).flatMap(([key, names]) => (names ?? []).map((name): [string, string] => [key, name])),
+    ...Object.entries(lists).flatMap(([key, names]) =>
+      (names ?? []).map((name): [string, string] => [key, name]),
+    ),
   ]
 }

@@ -1,5 +1,4 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { userInfo } from 'node:os'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { AuditEntry, EntryFilter, LoggedExport } from '../index.ts'
@@ -8,7 +7,7 @@ import { failureLine, usage } from './failure.ts'
 import { type FilterOptions, noteMore, readEntries, toFilter } from './filters.ts'
 import { createOutput, note, type Output, stdout } from './output.ts'
 import { entryJson } from './print.ts'
-import { type GlobalOptions, type Session, withSession } from './session.ts'
+import { type GlobalOptions, operator, type Session, withSession } from './session.ts'
 
 type Format = 'csv' | 'jsonl'
 
@@ -94,8 +93,6 @@ async function record(
     filters: filter,
     durable: true,
   })
-  logged.catch(() => {})
-  await audit.flush() // gives up after a few tries, where `durable` alone would wait for better times
   try {
     return await logged
   } catch (error) {
@@ -112,14 +109,5 @@ async function openFile(path: string): Promise<FileHandle> {
       `--out ${path} cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)}).`,
       'Give a file in a folder that is there.',
     )
-  }
-}
-
-/** Who runs the command, as the system knows them; nobody is guessed. */
-function operator(): { actor?: { type: 'user'; id: string } } {
-  try {
-    return { actor: { type: 'user', id: userInfo().username } }
-  } catch {
-    return {}
   }
 }

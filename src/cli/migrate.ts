@@ -1,6 +1,6 @@
 import { entryJson } from './print.ts'
 import { note, stdout } from './output.ts'
-import { type GlobalOptions, withSession } from './session.ts'
+import { type GlobalOptions, operator, withSession } from './session.ts'
 
 export interface MigrateCommand extends GlobalOptions {
   readonly dryRun?: boolean
@@ -10,7 +10,9 @@ export interface MigrateCommand extends GlobalOptions {
 export async function migrate(options: MigrateCommand): Promise<number> {
   const dryRun = options.dryRun === true
   const report = await withSession(options, ({ audit, database, found }) =>
-    found ? audit.migrate({ dryRun }) : database.setup.migrate(undefined, { dryRun }),
+    audit.withContext({ ...operator(), origin: 'cli' }, () =>
+      found ? audit.migrate({ dryRun }) : database.setup.migrate(undefined, { dryRun }),
+    ),
   )
   if (options.json) {
     await stdout.write(`${entryJson({ dryRun, ...report }, 2)}\n`)

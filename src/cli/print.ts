@@ -1,5 +1,5 @@
 import { oneLine } from '../core/text.ts'
-import type { Actor, AuditEntry, ChangeMark, Changes, ChangeValue, Target } from '../index.ts'
+import type { Actor, AuditEntry, ChangeMark, ChangeValue, Target } from '../index.ts'
 import type { Paint } from './output.ts'
 
 export interface PrintOptions {
@@ -8,8 +8,8 @@ export interface PrintOptions {
   readonly paint: Paint
 }
 
-/** Most characters of one value, one name. */
-const longest = { value: 40, who: 40, what: 60 } as const
+/** Most characters of one value, one name; most lines of changes. */
+const longest = { value: 40, who: 40, what: 60, below: 8 } as const
 /** Where the next column begins, if the text before it is short enough. */
 const columns = { who: 16, action: 7 } as const
 
@@ -24,7 +24,10 @@ export function entryLines(entry: AuditEntry, { width, paint }: PrintOptions): s
   const what = shorten(whatOf(entry.target), longest.what)
   const from = whereOf(entry)
   const head = [when, who.padEnd(columns.who), action.padEnd(columns.action), what].filter(Boolean).join('  ')
-  const facts = shorten(factsOf(entry), Math.max(24, width - head.length - from.length - 4))
+  const room = Math.max(24, width - head.length - from.length - 4)
+  const changes = changesOf(entry)
+  const inline = changes.join(', ').length <= room
+  const facts = shorten(entry.changes ? (inline ? changes.join(', ') : '') : factsOf(entry), room)
   const line = [
     paint('dim', when),
     paint('cyan', who) + ' '.repeat(Math.max(0, columns.who - who.length)),
@@ -39,6 +42,7 @@ export function entryLines(entry: AuditEntry, { width, paint }: PrintOptions): s
       .join('  ')
       .trimEnd(),
   ]
+  if (!inline) lines.push(...below(changes, width))
   if (entry.reason) lines.push(paint('dim', `    reason: ${shorten(entry.reason, Math.max(24, width - 12))}`))
   return lines
 }
@@ -62,7 +66,6 @@ function whereOf({ request, details }: AuditEntry): string {
 }
 
 function factsOf(entry: AuditEntry): string {
-  if (entry.changes) return changesOf(entry.action, entry.changes)
   if (entry.kind === 'request') {
     const { status, duration, aborted } = entry.details
     const path = [entry.request?.method, entry.request?.path].filter(Boolean).join(' ')
@@ -87,8 +90,23 @@ function factsOf(entry: AuditEntry): string {
     .join(', ')
 }
 
+/** Changes that one line has no room for, as few lines as hold them. */
+function below(changes: readonly string[], width: number): string[] {
+  const lines: string[] = []
+  for (const change of changes) {
+    const last = lines.at(-1)
+    if (last !== undefined && last.length + change.length + 2 <= width)
+      lines[lines.length - 1] = `${last}, ${change}`
+    else lines.push(`    ${shorten(change, Math.max(24, width - 4))}`)
+  }
+  return lines.length <= longest.below
+    ? lines
+    : [...lines.slice(0, longest.below - 1), `    ... ${changes.length} columns in all`]
+}
+
 /** A new row has no before and a removed one no after: there, one value says it all, and empty columns say nothing. */
-function changesOf(action: string, changes: Changes): string {
+function changesOf({ action, changes }: AuditEntry): string[] {
+  if (!changes) return []
   const side = action === 'CREATE' ? 1 : action === 'DELETE' ? 0 : undefined
   return Object.entries(changes)
     .filter(([, change]) => side === undefined || change?.[side] !== null)
@@ -97,7 +115,6 @@ function changesOf(action: string, changes: Changes): string {
       if (side !== undefined) return `${column}: ${shownValue(change[side])}`
       return `${column}: ${shownValue(change[0])} -> ${shownValue(change[1])}`
     })
-    .join(', ')
 }
 
 /** A recorded value. Texts are in quotes only where they would read as something else. */

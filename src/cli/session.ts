@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { openDatabase } from '../database/open.ts'
 import { type Audit, type AuditDatabase, AuditError, createAudit } from '../index.ts'
@@ -66,4 +67,13 @@ function noDatabase(found: FoundConfig | undefined): AuditError {
         'Give --database URL or --config FILE.',
       ]
   return new AuditError('AUDIT_CONFIG_NOT_FOUND', message, hint)
+}
+
+/** Who runs the command, as the system knows them; nobody is guessed. */
+export function operator(): { actor?: { type: 'user'; id: string } } {
+  try {
+    return { actor: { type: 'user', id: userInfo().username } }
+  } catch {
+    return {}
+  }
 }

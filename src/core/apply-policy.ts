@@ -17,7 +17,9 @@ export function redactionOf(policy: Policy, model: string, column: string): Reda
 
 /** The names that are secret at any depth of a JSON value, on top of the built-in list. */
 export function nestedSecrets(policy: Policy): readonly string[] {
-  return (policy.redact ?? []).filter((pattern) => pattern.startsWith('**.')).map((pattern) => pattern.slice(3))
+  return (policy.redact ?? [])
+    .filter((pattern) => pattern.startsWith('**.'))
+    .map((pattern) => pattern.slice(3))
 }
 
 function matches(pattern: string, model: string, column: string): boolean {
@@ -36,7 +38,9 @@ export async function applyPolicy(
   const changes = entry.changes ? await redactChanges(entry, entry.changes, policy, hash) : undefined
   const nested = new Set(nestedSecrets(policy))
   const isSecret = (name: string): boolean => isSecretName(name) || nested.has(name)
-  const details = entry.details ? (maskSecrets(entry.details, isSecret) as Record<string, unknown>) : undefined
+  const details = entry.details
+    ? (maskSecrets(entry.details, isSecret) as Record<string, unknown>)
+    : undefined
   const model = (entry.target && modelPolicy(policy, entry.target.model)) || {}
   const tags = model.tags?.length ? { tags: model.tags } : {}
   const category = entry.category ?? model.category
@@ -71,9 +75,13 @@ function hide(value: ChangeValue): ChangeValue {
   return value === null ? null : masked
 }
 
-async function hashed(change: Change, hash: (values: readonly string[]) => Promise<readonly string[]>): Promise<Change> {
+async function hashed(
+  change: Change,
+  hash: (values: readonly string[]) => Promise<readonly string[]>,
+): Promise<Change> {
   const known = change.filter((value) => value !== null).map(String)
   const hashes = [...(await hash(known))]
-  const mark = (value: ChangeValue): ChangeValue => (value === null ? null : { $: 'hash', v: hashes.shift()! })
+  const mark = (value: ChangeValue): ChangeValue =>
+    value === null ? null : { $: 'hash', v: hashes.shift()! }
   return [mark(change[0]), mark(change[1])]
 }

@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { preciseNow } from './clock.ts'
-import { AuditScope, type AuditContext, type ContextChange, type ContextInput, currentScope, runInScope } from './context.ts'
+import {
+  AuditScope,
+  type AuditContext,
+  type ContextChange,
+  type ContextInput,
+  currentScope,
+  runInScope,
+} from './context.ts'
 import type { AuditDatabase, MigrateOptions, MigrateReport, TrailStatus, CheckWarning } from './database.ts'
 import type { AuditEntry, NewEntry, TargetInput } from './entry.ts'
 import { AuditError } from './errors.ts'
@@ -112,7 +119,11 @@ export function createAudit<Client, Transaction>(
   const { database, app: application, onError, maxQueue, flushDelay, clock, createId, ...config } = options
   checkConfig(config)
   if (typeof database?.write !== 'function') {
-    throw new AuditError('AUDIT_CLIENT_UNKNOWN', 'createAudit got no database.', 'Pass database: fromPg(pool) or its like.')
+    throw new AuditError(
+      'AUDIT_CLIENT_UNKNOWN',
+      'createAudit got no database.',
+      'Pass database: fromPg(pool) or its like.',
+    )
   }
   const policy = policyOf(config)
   const now = clock ?? (() => new Date())
@@ -150,7 +161,7 @@ export function createAudit<Client, Transaction>(
         'Use audit.in(transaction), or leave durable out.',
       )
     }
-    const stored = queue.add(complete(draft, ref))
+    const stored = queue.add(complete(draft, ref), durable)
     if (durable) await stored
     else stored.catch(() => {}) // onError has heard of it
     return { ref }
@@ -160,7 +171,8 @@ export function createAudit<Client, Transaction>(
     async (draft: log.Draft): Promise<Logged> => {
       const ref = newId()
       if (skipped.has(draft.action)) return { ref }
-      const hash = (values: readonly string[]): Promise<readonly string[]> => database.hashIn(transaction, values)
+      const hash = (values: readonly string[]): Promise<readonly string[]> =>
+        database.hashIn(transaction, values)
       await database.writeIn(transaction, [await applyPolicy(complete(draft, ref), policy, hash)])
       return { ref }
     }
@@ -192,17 +204,29 @@ export function createAudit<Client, Transaction>(
     set(change) {
       const scope = currentScope()
       if (!scope) {
-        throw new AuditError('AUDIT_CONTEXT_NONE', 'set() was called outside of a context.', 'Open one by withContext().')
+        throw new AuditError(
+          'AUDIT_CONTEXT_NONE',
+          'set() was called outside of a context.',
+          'Open one by withContext().',
+        )
       }
       scope.set(change)
     },
     context: () => currentScope()?.read() ?? {},
     skip(reason, fn) {
       if (policy.allowSkip === false) {
-        throw new AuditError('AUDIT_SKIP_FORBIDDEN', `skip("${reason}") is forbidden by the policy.`, 'Set allowSkip: true.')
+        throw new AuditError(
+          'AUDIT_SKIP_FORBIDDEN',
+          `skip("${reason}") is forbidden by the policy.`,
+          'Set allowSkip: true.',
+        )
       }
       if (typeof reason !== 'string' || reason.trim() === '') {
-        throw new AuditError('AUDIT_ENTRY_INVALID', 'skip() was called without a reason.', 'Say why, in a few words.')
+        throw new AuditError(
+          'AUDIT_ENTRY_INVALID',
+          'skip() was called without a reason.',
+          'Say why, in a few words.',
+        )
       }
       return runInScope(new AuditScope({}, currentScope(), reason), () => settleInside(fn()))
     },

@@ -8,6 +8,7 @@ export type Origin = (typeof origins)[number]
 
 /** The request an entry belongs to. A job or a script has one too: its `id` groups what one run did. */
 export interface RequestContext {
+  /** Empty where only an address or an agent is known, outside of a request. */
   readonly id: string
   /** The client's address, as far as the trusted proxies vouch for it. */
   readonly ip?: string
@@ -37,7 +38,9 @@ export interface ContextInput {
   /** A function is asked at each write, so that a sign-in later in the request still counts. It must be synchronous. */
   readonly actor?: ActorInput | null | (() => unknown)
   /** `sessionId` may be a function too: a session often begins, or gets a new id, later in the request. */
-  readonly request?: Partial<Omit<RequestContext, 'sessionId'>> & { readonly sessionId?: string | (() => unknown) }
+  readonly request?: Partial<Omit<RequestContext, 'sessionId'>> & {
+    readonly sessionId?: string | (() => unknown)
+  }
   readonly tenant?: string | null | (() => unknown)
   readonly reason?: string | null | (() => unknown)
   readonly metadata?: Readonly<Record<string, unknown>>
@@ -93,7 +96,8 @@ export class AuditScope {
       request: request ? { ...outer.request, ...requestOf(request) } : outer.request,
       tenant: tenant === undefined ? outer.tenant : textOf(ask(tenant)),
       reason: reason === undefined ? outer.reason : textOf(ask(reason)),
-      metadata: metadata && outer.metadata ? { ...outer.metadata, ...metadata } : (metadata ?? outer.metadata),
+      metadata:
+        metadata && outer.metadata ? { ...outer.metadata, ...metadata } : (metadata ?? outer.metadata),
       origin: origin ?? outer.origin,
       app: app ?? outer.app,
     }
@@ -111,7 +115,9 @@ export class AuditScope {
   #key(): string {
     const { actor, tenant, reason, request } = this.#own
     const who = typeof actor === 'function' ? actorOf(actor) : null
-    const texts = [tenant, reason, request?.sessionId].map((value) => (typeof value === 'function' ? textOf(ask(value)) : null))
+    const texts = [tenant, reason, request?.sessionId].map((value) =>
+      typeof value === 'function' ? textOf(ask(value)) : null,
+    )
     return JSON.stringify([this.#changes, who, texts, this.#outer ? this.#outer.#key() : null])
   }
 }

@@ -36,7 +36,10 @@ export interface TrailReader {
   /** The position after everything that is committed now. */
   end(): Promise<string>
   /** Labels of actors from the application's own tables, by actor key. */
-  actorLabels(keys: readonly string[], actors: NonNullable<Policy['actors']>): Promise<ReadonlyMap<string, string>>
+  actorLabels(
+    keys: readonly string[],
+    actors: NonNullable<Policy['actors']>,
+  ): Promise<ReadonlyMap<string, string>>
 }
 
 export interface FollowBatch {

@@ -102,7 +102,9 @@ export function draftEvent(input: AuditEventInput): Draft {
 }
 
 export function draftView(target: TargetInput, input: ViewInput = {}): Draft {
-  const details = input.fields ? { fields: input.fields.map((field) => oneLine(String(field), limits.id)) } : {}
+  const details = input.fields
+    ? { fields: input.fields.map((field) => oneLine(String(field), limits.id)) }
+    : {}
   return { kind: 'event', action: 'VIEW', target: toTarget(target), details, options: input }
 }
 
@@ -177,7 +179,8 @@ export function completeDraft(draft: Draft, ref: string, { clock, app, addresses
   const around: AuditContext = currentScope()?.read() ?? {}
   const given = options.actor === undefined ? around.actor : toActor(options.actor)
   const { at, micros } = options.at === undefined ? clock() : { at: options.at, micros: 0 }
-  if (!(at instanceof Date) || Number.isNaN(at.getTime())) throw invalid('"at" is no valid Date.', 'Give a Date.')
+  if (!(at instanceof Date) || Number.isNaN(at.getTime()))
+    throw invalid('"at" is no valid Date.', 'Give a Date.')
   const { actor: _, ...context }: AuditContext = {
     ...around,
     ...(options.request ? { request: { id: '', ...around.request, ...options.request } } : {}),
@@ -192,7 +195,9 @@ export function completeDraft(draft: Draft, ref: string, { clock, app, addresses
 }
 
 /** The same context without the client's address, for a policy that stores none. */
-export function withoutAddress<T extends { readonly request?: Partial<RequestContext> | object }>(context: T): T {
+export function withoutAddress<T extends { readonly request?: Partial<RequestContext> | object }>(
+  context: T,
+): T {
   if (!context.request || !('ip' in context.request)) return context
   const { ip: _, ...request } = context.request
   return { ...context, request }
@@ -231,7 +236,8 @@ function toErrorDetails(error: unknown, depth = 0): ErrorDetails {
 }
 
 function readError(error: unknown, depth: number): ErrorDetails {
-  if (!(error instanceof Error)) return { name: typeof error, message: cut(scrubText(String(error)), limits.title) }
+  if (!(error instanceof Error))
+    return { name: typeof error, message: cut(scrubText(String(error)), limits.title) }
   const cause = error.cause !== undefined && depth < 3 ? toErrorDetails(error.cause, depth + 1) : undefined
   return {
     name: oneLine(error.name, limits.id),
@@ -250,12 +256,16 @@ function framesOf(stack: string): string {
     .join('\n')
 }
 
-function exportSize(input: Pick<ExportInput, 'recordCount' | 'fileSize'>): { recordCount?: number; fileSize?: number } {
+function exportSize(input: Pick<ExportInput, 'recordCount' | 'fileSize'>): {
+  recordCount?: number
+  fileSize?: number
+} {
   const size: { recordCount?: number; fileSize?: number } = {}
   for (const field of ['recordCount', 'fileSize'] as const) {
     const value = input[field]
     if (value === undefined) continue
-    if (!Number.isSafeInteger(value) || value < 0) throw invalid(`"${field}" is ${value}.`, 'Give a whole number.')
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw invalid(`"${field}" is ${value}.`, 'Give a whole number.')
     size[field] = value
   }
   return size
@@ -270,7 +280,10 @@ function cut(value: string, limit: number): string {
 function oneOf<T extends string>(value: unknown, field: string, allowed: readonly T[]): T {
   if (allowed.includes(value as T)) return value as T
   const near = typeof value === 'string' ? suggest(value, allowed) : ''
-  throw invalid(`"${field}" is ${JSON.stringify(value) ?? String(value)}, not one of ${allowed.join(', ')}.`, near)
+  throw invalid(
+    `"${field}" is ${JSON.stringify(value) ?? String(value)}, not one of ${allowed.join(', ')}.`,
+    near,
+  )
 }
 
 function invalid(message: string, hint: string): AuditError {

@@ -21,14 +21,16 @@ export function defineAudit<const T extends AuditConfig>(config: T): T {
 export function checkConfig(config: unknown): asserts config is AuditConfig {
   const root = record('the configuration', config)
   knownKeys('the configuration', root, ['url', ...policyKeys])
-  if (root['url'] !== undefined && typeof root['url'] !== 'string') throw wrong('url', root['url'], 'a database URL')
+  if (root['url'] !== undefined && typeof root['url'] !== 'string')
+    throw wrong('url', root['url'], 'a database URL')
   texts('schemas', root['schemas'])
   texts('redact', root['redact'])
   texts('skipModels', root['skipModels'])
   texts('skipActions', root['skipActions'])
   oneOf('migrations', root['migrations'], ['skip', 'record'])
   for (const flag of ['allowSkip', 'addresses']) {
-    if (root[flag] !== undefined && typeof root[flag] !== 'boolean') throw wrong(flag, root[flag], 'true or false')
+    if (root[flag] !== undefined && typeof root[flag] !== 'boolean')
+      throw wrong(flag, root[flag], 'true or false')
   }
   const bytes = root['maxValueBytes']
   if (bytes !== undefined && (!Number.isInteger(bytes) || (bytes as number) < 100)) {
@@ -36,7 +38,8 @@ export function checkConfig(config: unknown): asserts config is AuditConfig {
   }
   for (const [name, model] of entries('models', root['models'])) {
     if (model === false) continue
-    if (model === true) throw wrong(`models.${name}`, model, 'an object, or false (tables are audited by default)')
+    if (model === true)
+      throw wrong(`models.${name}`, model, 'an object, or false (tables are audited by default)')
     checkModel(`models.${name}`, record(`models.${name}`, model))
   }
   for (const [type, actor] of entries('actors', root['actors'])) {
@@ -57,7 +60,8 @@ export function checkConfig(config: unknown): asserts config is AuditConfig {
 function checkModel(path: string, model: Record<string, unknown>): void {
   knownKeys(path, model, modelKeys)
   for (const key of ['label', 'subject', 'category', 'softDelete']) {
-    if (model[key] !== undefined && typeof model[key] !== 'string') throw wrong(`${path}.${key}`, model[key], 'text')
+    if (model[key] !== undefined && typeof model[key] !== 'string')
+      throw wrong(`${path}.${key}`, model[key], 'text')
   }
   oneOf(`${path}.severity`, model['severity'], severities)
   oneOf(`${path}.reason`, model['reason'], ['optional', 'required'])
@@ -69,7 +73,11 @@ function checkModel(path: string, model: Record<string, unknown>): void {
     oneOf(`${path}.redact.${column}`, how, redactions)
   }
   if (model['include'] && model['exclude']) {
-    throw problem('AUDIT_POLICY_CONFLICT', `${path} has both include and exclude.`, 'Keep one of the two lists.')
+    throw problem(
+      'AUDIT_POLICY_CONFLICT',
+      `${path} has both include and exclude.`,
+      'Keep one of the two lists.',
+    )
   }
 }
 
@@ -81,7 +89,8 @@ function knownKeys(path: string, value: Record<string, unknown>, known: readonly
 }
 
 function record(path: string, value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(path, value, 'an object')
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw wrong(path, value, 'an object')
   return value as Record<string, unknown>
 }
 
@@ -91,7 +100,8 @@ function entries(path: string, value: unknown): [string, unknown][] {
 
 function texts(path: string, value: unknown): void {
   if (value === undefined) return
-  if (!Array.isArray(value) || value.some((item) => typeof item !== 'string')) throw wrong(path, value, 'a list of texts')
+  if (!Array.isArray(value) || value.some((item) => typeof item !== 'string'))
+    throw wrong(path, value, 'a list of texts')
 }
 
 function oneOf(path: string, value: unknown, allowed: readonly string[]): void {

@@ -64,13 +64,33 @@ export const defaultMaxValueBytes = 100_000
 
 /** The keys a policy may have; everything else of a configuration is not the database's concern. */
 export const policyKeys: readonly (keyof Policy)[] = [
-  'schemas', 'models', 'redact', 'actors', 'skipModels', 'skipActions', 'allowSkip', 'migrations', 'addresses',
-  'maxValueBytes', 'retention',
+  'schemas',
+  'models',
+  'redact',
+  'actors',
+  'skipModels',
+  'skipActions',
+  'allowSkip',
+  'migrations',
+  'addresses',
+  'maxValueBytes',
+  'retention',
 ]
 
 export const modelKeys: readonly (keyof ModelPolicy)[] = [
-  'label', 'subject', 'category', 'severity', 'tags', 'reason', 'softDelete', 'describe', 'ignore', 'include', 'exclude',
-  'redact', 'reads',
+  'label',
+  'subject',
+  'category',
+  'severity',
+  'tags',
+  'reason',
+  'softDelete',
+  'describe',
+  'ignore',
+  'include',
+  'exclude',
+  'redact',
+  'reads',
 ]
 
 /** The policy alone, without the rest of a configuration. */

@@ -91,7 +91,8 @@ export function toQuery(filter: EntryFilter, now: Date): Query {
   }
   const text = (name: string, value: unknown): string | undefined => {
     if (value === undefined) return undefined
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint') return String(value)
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint')
+      return String(value)
     throw invalid(`The filter "${name}" takes text, not ${show(value)}.`, '')
   }
   const { target } = filter
@@ -123,7 +124,10 @@ export function toQuery(filter: EntryFilter, now: Date): Query {
 export function toLimit(limit: unknown): number {
   if (limit === undefined) return defaultPageSize
   if (!Number.isInteger(limit) || (limit as number) < 1 || (limit as number) > maxPageSize) {
-    throw invalid(`A limit is a whole number from 1 to ${maxPageSize}, not ${show(limit)}.`, 'Use stream() for more.')
+    throw invalid(
+      `A limit is a whole number from 1 to ${maxPageSize}, not ${show(limit)}.`,
+      'Use stream() for more.',
+    )
   }
   return limit as number
 }
@@ -139,7 +143,10 @@ export function toDate(name: string, moment: unknown, now: Date): Date {
     const date = /^\d{4}-\d{2}/.test(moment) ? new Date(moment) : undefined
     if (date && !Number.isNaN(date.getTime())) return date
   }
-  throw invalid(`"${name}" is no moment: ${show(moment)}.`, "Give a Date, an ISO date such as '2026-01-31', or an age such as '30d'.")
+  throw invalid(
+    `"${name}" is no moment: ${show(moment)}.`,
+    "Give a Date, an ISO date such as '2026-01-31', or an age such as '30d'.",
+  )
 }
 
 function actorKeys(actor: unknown): string[] {
@@ -152,7 +159,11 @@ function actorKeys(actor: unknown): string[] {
     throw invalid(`The filter "actor" takes an id, "type:id" or { type, id }, not ${show(actor)}.`, '')
   }
   if (type === undefined) return actorTypes.map((known) => actorKey({ type: known, id: String(id) }))
-  if (!actorTypes.includes(type as never)) throw invalid(`An actor has no type ${show(type)}.`, suggest(typeof type === 'string' ? type : '', actorTypes))
+  if (!actorTypes.includes(type as never))
+    throw invalid(
+      `An actor has no type ${show(type)}.`,
+      suggest(typeof type === 'string' ? type : '', actorTypes),
+    )
   return [`${type as string}:${id}`]
 }
 

@@ -19,8 +19,11 @@ export interface QueueCounters {
 }
 
 export interface Queue {
-  /** Takes an entry. The promise settles when it is stored or finally refused; nobody has to wait for it. */
-  add(entry: NewEntry): Promise<void>
+  /**
+   * Takes an entry. The promise settles when it is stored or finally refused; nobody has to wait for it. `awaited` says
+   * that somebody does: the entry is then given up after a few tries, not kept for better times.
+   */
+  add(entry: NewEntry, awaited?: boolean): Promise<void>
   /** Resolves when everything taken so far is stored or refused. Never rejects. */
   flush(): Promise<void>
   counters(): QueueCounters
@@ -32,11 +35,13 @@ export interface Queue {
 const batchSize = 250
 /** Waits between tries while the store is out of reach, in milliseconds; the last one repeats until `capacity` overflows. */
 const retryDelays = [100, 500, 2_000, 5_000]
-/** Tries of a flush or a close before the entries are given up. */
+/** Tries of a flush, a close or an awaited entry before what waits is given up. */
 const finalTries = 3
 
 interface Waiting {
   readonly entry: NewEntry
+  readonly awaited: boolean
+  tries: number
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -81,7 +86,12 @@ export function createQueue(options: QueueOptions): Queue {
         tries++
         if (isAuditError(error, 'AUDIT_ENTRY_INVALID')) await writeEach(batch)
         else if (hurry > 0 && tries >= finalTries) refuse(waiting.slice(), error)
-        else await pause(retryDelays[Math.min(tries, retryDelays.length) - 1]!)
+        else if (batch.some((item) => ++item.tries >= finalTries && item.awaited)) {
+          refuse(
+            batch.filter((item) => item.awaited && item.tries >= finalTries),
+            error,
+          )
+        } else await pause(retryDelays[Math.min(tries, retryDelays.length) - 1]!)
       }
     }
   }
@@ -159,15 +169,29 @@ export function createQueue(options: QueueOptions): Queue {
   }
 
   return {
-    add(entry) {
+    add(entry, awaited = false) {
       if (closed) {
-        return drop(new AuditError('AUDIT_CLOSED', `The entry ${entry.action} came after close().`, 'Log before close().'))
+        return drop(
+          new AuditError(
+            'AUDIT_CLOSED',
+            `The entry ${entry.action} came after close().`,
+            'Log before close().',
+          ),
+        )
       }
       if (waiting.length >= options.capacity) {
         const what = `${options.capacity} entries wait already; ${entry.action} was dropped.`
-        return drop(new AuditError('AUDIT_WRITE_OVERFLOW', what, 'The store is down or too slow: see the earlier errors, or raise maxQueue.'))
+        return drop(
+          new AuditError(
+            'AUDIT_WRITE_OVERFLOW',
+            what,
+            'The store is down or too slow: see the earlier errors, or raise maxQueue.',
+          ),
+        )
       }
-      const stored = new Promise<void>((resolve, reject) => waiting.push({ entry, resolve, reject }))
+      const stored = new Promise<void>((resolve, reject) =>
+        waiting.push({ entry, awaited, tries: 0, resolve, reject }),
+      )
       if (waiting.length >= batchSize) start()
       else schedule()
       return stored

@@ -49,11 +49,16 @@ export function createReader(
   trail: TrailReader,
   policy: Policy,
   clock: () => Date,
-): { entries: EntryReader; history(model: string, id: string | number | bigint): Promise<readonly AuditEntry[]> } {
+): {
+  entries: EntryReader
+  history(model: string, id: string | number | bigint): Promise<readonly AuditEntry[]>
+} {
   const labelled = async (entries: readonly AuditEntry[]): Promise<readonly AuditEntry[]> => {
     const { actors } = policy
     if (!actors) return entries
-    const unlabelled = entries.flatMap(({ actor }) => (actor && !actor.label && actor.id ? [actorKey(actor)] : []))
+    const unlabelled = entries.flatMap(({ actor }) =>
+      actor && !actor.label && actor.id ? [actorKey(actor)] : [],
+    )
     if (unlabelled.length === 0) return entries
     const labels = await trail.actorLabels([...new Set(unlabelled)], actors)
     return entries.map((entry) => {
@@ -61,7 +66,10 @@ export function createReader(
       return label && entry.actor ? { ...entry, actor: { ...entry.actor, label } } : entry
     })
   }
-  const find = async (filter: EntryFilter = {}, { limit, after }: FindOptions = {}): Promise<Page<AuditEntry>> => {
+  const find = async (
+    filter: EntryFilter = {},
+    { limit, after }: FindOptions = {},
+  ): Promise<Page<AuditEntry>> => {
     const page = await trail.find(toQuery(filter, clock()), toLimit(limit), after)
     return { entries: await labelled(page.entries), next: page.next }
   }
@@ -80,12 +88,16 @@ export function createReader(
       },
       async get(idOrRef) {
         if (typeof idOrRef !== 'string' || idOrRef === '') {
-          throw new AuditError('AUDIT_QUERY_INVALID', `get() got ${JSON.stringify(idOrRef)}.`, 'Give an id or a ref.')
+          throw new AuditError(
+            'AUDIT_QUERY_INVALID',
+            `get() got ${JSON.stringify(idOrRef)}.`,
+            'Give an id or a ref.',
+          )
         }
         const entry = await trail.get(idOrRef)
         return entry && (await labelled([entry]))[0]
       },
-      follow: (from, options) => createFeed(trail, from, options),
+      follow: (from, options) => createFeed(trail, labelled, from, options),
     },
     async history(model, id) {
       const all: AuditEntry[] = []
@@ -100,7 +112,12 @@ export function createReader(
   }
 }
 
-function createFeed(trail: TrailReader, from = 'now', { interval = 500, signal }: FollowOptions = {}): EntryFeed {
+function createFeed(
+  trail: TrailReader,
+  labelled: (entries: readonly AuditEntry[]) => Promise<readonly AuditEntry[]>,
+  from = 'now',
+  { interval = 500, signal }: FollowOptions = {},
+): EntryFeed {
   let position = from === 'now' || from === 'start' ? undefined : from
   // taken at the call, not at the first turn of the loop: what is committed in between belongs to the feed
   const opened = from === 'now' ? trail.end() : undefined
@@ -113,7 +130,7 @@ function createFeed(trail: TrailReader, from = 'now', { interval = 500, signal }
       if (opened) position = await opened
       while (!signal?.aborted) {
         const batch = await trail.follow(position, maxPageSize)
-        yield* batch.entries
+        yield* await labelled(batch.entries)
         position = batch.position
         if (!batch.more) await sleep(interval, signal)
       }

@@ -27,7 +27,9 @@ export function isSecretName(name: string): boolean {
     .filter((word) => word !== '')
   return words.some((word, index) => {
     const next = words[index + 1]
-    return single.has(word) || (next !== undefined && (single.has(`${word} ${next}`) || single.has(word + next)))
+    return (
+      single.has(word) || (next !== undefined && (single.has(`${word} ${next}`) || single.has(word + next)))
+    )
   })
 }
 
@@ -37,7 +39,10 @@ const leaks: readonly (readonly [RegExp, string])[] = [
   [/\bparams: [^\n]*/g, 'params: ***'],
   [/\b(bearer|basic) [\w.~+/=-]{6,}/gi, '$1 ***'],
   [/(\/\/[^/\s:@]{1,200}):[^/\s@]{1,200}@/g, '$1:***@'],
-  [/\b(pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key)(["']?\s{0,3}[=:]\s{0,3}["']?)[^\s"',;&)]{1,500}/gi, '$1$2***'],
+  [
+    /\b(pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key)(["']?\s{0,3}[=:]\s{0,3}["']?)[^\s"',;&)]{1,500}/gi,
+    '$1$2***',
+  ],
 ]
 const cardLike = /\b\d(?:[ -]?\d){12,18}\b/g
 
@@ -63,7 +68,11 @@ export const masked: ChangeMark = { $: 'masked' }
  * A copy of free data with the values of secret names masked, at any depth. Used for metadata, filters and details that
  * the library writes itself; row changes are masked by the trigger.
  */
-export function maskSecrets(value: unknown, isSecret: (name: string) => boolean = isSecretName, depth = 0): unknown {
+export function maskSecrets(
+  value: unknown,
+  isSecret: (name: string) => boolean = isSecretName,
+  depth = 0,
+): unknown {
   if (typeof value !== 'object' || value === null || depth > 8) return depth > 8 ? { $: 'cut' } : plain(value)
   if (Array.isArray(value)) return value.slice(0, 1_000).map((item) => maskSecrets(item, isSecret, depth + 1))
   const json = (value as { toJSON?: unknown }).toJSON

@@ -65,16 +65,18 @@ export function decodeParts(parts: { readonly [K in keyof ContextParts]: string 
   const extra = parseObject(json.join(lineSeparator))
   const who = parts.actor ? fromActorKey(parts.actor) : undefined
   const onBehalfOf = toActor(extra['onBehalfOf'])
-  const request: RequestContext | undefined = parts.request
-    ? {
-        id: parts.request,
-        ...(ip ? { ip } : {}),
-        ...(userAgent ? { userAgent } : {}),
-        ...(session ? { sessionId: session } : {}),
-        ...(typeof extra['method'] === 'string' ? { method: extra['method'] } : {}),
-        ...(typeof extra['path'] === 'string' ? { path: extra['path'] } : {}),
-      }
-    : undefined
+  // a sign-in logged outside of a request may know an address all the same
+  const request: RequestContext | undefined =
+    parts.request || ip || userAgent || session
+      ? {
+          id: parts.request ?? '',
+          ...(ip ? { ip } : {}),
+          ...(userAgent ? { userAgent } : {}),
+          ...(session ? { sessionId: session } : {}),
+          ...(typeof extra['method'] === 'string' ? { method: extra['method'] } : {}),
+          ...(typeof extra['path'] === 'string' ? { path: extra['path'] } : {}),
+        }
+      : undefined
   return {
     ...(who ? { actor: { ...who, ...(label ? { label } : {}), ...(onBehalfOf ? { onBehalfOf } : {}) } } : {}),
     ...(request ? { request } : {}),

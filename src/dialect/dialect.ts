@@ -60,6 +60,8 @@ export interface CaptureDialect {
   replace(plan: TablePlan): readonly string[]
   enable(plan: TablePlan): readonly string[]
   remove(table: Pick<CatalogueTable, 'schema' | 'name'>): readonly string[]
+  /** Removes what no table uses any more: the capture of dropped and renamed tables. */
+  readonly sweep: string
   /** One row a table, with `schema` and `name`: all capture that stands, also in schemas the policy no longer names. */
   readonly all: Statement
 }
@@ -108,7 +110,9 @@ export interface ReadDialect {
   since(date: Date): Expression<SqlBool>
   until(date: Date): Expression<SqlBool>
   /** A line of the stored context. */
-  contextLine(line: 'label' | 'ip' | 'session' | 'userAgent' | 'reason' | 'origin' | 'extra'): Expression<string | null>
+  contextLine(
+    line: 'label' | 'ip' | 'session' | 'userAgent' | 'reason' | 'origin' | 'extra',
+  ): Expression<string | null>
   /** A condition on the target that its index serves. */
   target(model: string, ids: readonly string[]): Expression<SqlBool>
   /** Keys that these keys were moved to, or came from. */
@@ -125,5 +129,9 @@ export interface ReadDialect {
   /** What is committed between two positions, at most `limit` entries beyond `afterId`. */
   between(from: string | undefined, to: string, afterId: string | undefined): Expression<SqlBool>
   /** Labels of rows of an application's table, as `key` and `label`. */
-  labels(table: CatalogueTable, template: readonly (string | { readonly column: string })[], ids: readonly string[]): Statement
+  labels(
+    table: CatalogueTable,
+    template: readonly (string | { readonly column: string })[],
+    ids: readonly string[],
+  ): Statement
 }

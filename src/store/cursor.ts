@@ -13,10 +13,21 @@ export function encodeCursor(cursor: Cursor, query: unknown): string {
 
 export function decodeCursor(text: string | undefined, query: unknown): Cursor | undefined {
   if (text === undefined) return undefined
-  const match = /^(-?\d{1,19})\.(\d{1,19})\.([0-9a-f]{8})$/.exec(Buffer.from(String(text), 'base64url').toString())
-  if (!match) throw new AuditError('AUDIT_QUERY_CURSOR', `"${String(text).slice(0, 60)}" is no cursor.`, 'Pass the "next" of a page as it is.')
+  const match = /^(-?\d{1,19})\.(\d{1,19})\.([0-9a-f]{8})$/.exec(
+    Buffer.from(String(text), 'base64url').toString(),
+  )
+  if (!match)
+    throw new AuditError(
+      'AUDIT_QUERY_CURSOR',
+      `"${String(text).slice(0, 60)}" is no cursor.`,
+      'Pass the "next" of a page as it is.',
+    )
   if (match[3] !== markOf(query)) {
-    throw new AuditError('AUDIT_QUERY_CURSOR', 'The cursor belongs to a query with another filter.', 'Keep the filter while paging; start without a cursor otherwise.')
+    throw new AuditError(
+      'AUDIT_QUERY_CURSOR',
+      'The cursor belongs to a query with another filter.',
+      'Keep the filter while paging; start without a cursor otherwise.',
+    )
   }
   return { at: match[1]!, id: match[2]! }
 }

@@ -10,14 +10,20 @@ const discloses: Record<Redaction, number> = { omit: 0, mask: 1, hash: 2, keep: 
  *
  * @throws AUDIT_POLICY_EXPOSED
  */
-export function compareDisclosure(asked: readonly PlannedTable[], does: readonly PlannedTable[]): readonly CheckWarning[] {
+export function compareDisclosure(
+  asked: readonly PlannedTable[],
+  does: readonly PlannedTable[],
+): readonly CheckWarning[] {
   const warnings: CheckWarning[] = []
   const exposed: string[] = []
   for (const { table, plan: wanted } of asked) {
     const actual = does.find((item) => item.table.model === table.model)?.plan
     if (wanted === null && actual) exposed.push(table.model)
     if (wanted && !actual) {
-      warnings.push({ model: table.model, message: `${table.model} is audited by the application's policy, not by the database's: run migrate` })
+      warnings.push({
+        model: table.model,
+        message: `${table.model} is audited by the application's policy, not by the database's: run migrate`,
+      })
     }
     for (const column of wanted?.columns ?? []) {
       const other = actual?.columns.find((item) => item.name === column.name)
@@ -25,7 +31,10 @@ export function compareDisclosure(asked: readonly PlannedTable[], does: readonly
       const [should, is] = [level(column), level(other)]
       if (is > should) exposed.push(`${table.model}.${column.name}`)
       if (is < should) {
-        warnings.push({ model: table.model, message: `${table.model}.${column.name} is hidden by the database, not by the application's policy: run migrate` })
+        warnings.push({
+          model: table.model,
+          message: `${table.model}.${column.name} is hidden by the database, not by the application's policy: run migrate`,
+        })
       }
     }
   }

@@ -1,5 +1,13 @@
 import { type CompiledQuery, type Expression, type SelectQueryBuilder, sql, type SqlBool } from 'kysely'
-import { type AuditEntry, AuditError, type FollowBatch, type Page, type Policy, type Query, type TrailReader } from '../core/internal.ts'
+import {
+  type AuditEntry,
+  AuditError,
+  type FollowBatch,
+  type Page,
+  type Policy,
+  type Query,
+  type TrailReader,
+} from '../core/internal.ts'
 import { parseTemplate } from '../capture/plan.ts'
 import type { Dialect, EntryRow, ReadDialect, Statement } from '../dialect/dialect.ts'
 import type { Session } from '../driver/driver.ts'
@@ -38,7 +46,10 @@ export function createTrailReader(session: Session, dialect: Dialect): TrailRead
       const query = { history: [model, id] }
       const before = decodeCursor(after, query)
       const ids = await keysOf(model, id)
-      let select = entries(read).where(read.target(model, ids)).orderBy(sql`e.id`, 'desc').limit(limit + 1)
+      let select = entries(read)
+        .where(read.target(model, ids))
+        .orderBy(sql`e.id`, 'desc')
+        .limit(limit + 1)
       if (before) select = select.where(sql<SqlBool>`e.id < ${before.id}`)
       return page(await run(compile(select)), limit, query)
     },
@@ -56,9 +67,12 @@ export function createTrailReader(session: Session, dialect: Dialect): TrailRead
   // A key may have been changed more than once, so look until no other key turns up
   async function keysOf(model: string, id: string): Promise<string[]> {
     const known = new Set([id])
-    for (let size = 0; size < known.size && known.size < 100; ) {
+    for (let size = 0; size < known.size && known.size < 100;) {
       size = known.size
-      for (const { from, to } of (await run(read.moves(model, [...known]))) as unknown as { from: string; to: string }[]) {
+      for (const { from, to } of (await run(read.moves(model, [...known]))) as unknown as {
+        from: string
+        to: string
+      }[]) {
         known.add(from)
         known.add(to)
       }
@@ -70,7 +84,12 @@ export function createTrailReader(session: Session, dialect: Dialect): TrailRead
     const { from, to: open, after } = decodePosition(position)
     const to = open ?? ((await run(read.end)) as unknown as { position: string }[])[0]!.position
     const rows = await run(
-      compile(entries(read).where(read.between(from, to, after)).orderBy(sql`e.id`).limit(limit + 1)),
+      compile(
+        entries(read)
+          .where(read.between(from, to, after))
+          .orderBy(sql`e.id`)
+          .limit(limit + 1),
+      ),
     )
     const more = rows.length > limit
     const last = rows[limit - 1]
@@ -90,7 +109,10 @@ function compile(select: { compile(): CompiledQuery }): Statement {
 }
 
 function findQuery(read: ReadDialect, query: Query, limit: number, before: Cursor | undefined): Select {
-  let select = entries(read).orderBy(sql`e.at`, 'desc').orderBy(sql`e.id`, 'desc').limit(limit)
+  let select = entries(read)
+    .orderBy(sql`e.at`, 'desc')
+    .orderBy(sql`e.id`, 'desc')
+    .limit(limit)
   if (before) select = select.where(read.before(before.at, before.id))
   for (const condition of conditions(read, query)) select = select.where(condition)
   return select
@@ -116,8 +138,12 @@ export function conditions(read: ReadDialect, query: Query): Expression<SqlBool>
     ...(query.since ? [read.since(query.since)] : []),
     ...(query.until ? [read.until(query.until)] : []),
     ...(query.tx === undefined ? [] : [read.transaction(integer('tx', query.tx))]),
-    ...(query.severities ? [sql<SqlBool>`coalesce(e.severity, 'info') in (${sql.join([...query.severities])})`] : []),
-    ...(query.changed === undefined ? [] : [read.contains(sql`e.changes`, `${JSON.stringify(query.changed)}:[`)]),
+    ...(query.severities
+      ? [sql<SqlBool>`coalesce(e.severity, 'info') in (${sql.join([...query.severities])})`]
+      : []),
+    ...(query.changed === undefined
+      ? []
+      : [read.contains(sql`e.changes`, `${JSON.stringify(query.changed)}:[`)]),
     ...(query.tag === undefined ? [] : [read.contains(sql`e.details`, JSON.stringify(query.tag))]),
     ...(query.text === undefined ? [] : [anywhere(read, query.text)]),
   ]
@@ -133,7 +159,11 @@ function anywhere(read: ReadDialect, text: string): Expression<SqlBool> {
 
 function integer(name: string, value: string): string {
   if (/^\d{1,18}$/.test(value)) return value
-  throw new AuditError('AUDIT_QUERY_INVALID', `The filter "${name}" is ${JSON.stringify(value)}.`, 'Give the tx of an entry.')
+  throw new AuditError(
+    'AUDIT_QUERY_INVALID',
+    `The filter "${name}" is ${JSON.stringify(value)}.`,
+    'Give the tx of an entry.',
+  )
 }
 
 interface Position {
@@ -150,13 +180,21 @@ function decodePosition(position: string | undefined): Position {
   if (position === undefined) return {}
   try {
     const parts = JSON.parse(Buffer.from(position, 'base64url').toString()) as (string | null)[]
-    if (Array.isArray(parts) && parts.length === 3 && parts.every((part) => part === null || /^[\d:,]+$/.test(part))) {
+    if (
+      Array.isArray(parts) &&
+      parts.length === 3 &&
+      parts.every((part) => part === null || /^[\d:,]+$/.test(part))
+    ) {
       return { from: parts[0] ?? undefined, to: parts[1] ?? undefined, after: parts[2] ?? undefined }
     }
   } catch {
     // falls through
   }
-  throw new AuditError('AUDIT_QUERY_CURSOR', `"${position.slice(0, 60)}" is no position of a feed.`, `Pass 'start', 'now', or the position of a feed.`)
+  throw new AuditError(
+    'AUDIT_QUERY_CURSOR',
+    `"${position.slice(0, 60)}" is no position of a feed.`,
+    `Pass 'start', 'now', or the position of a feed.`,
+  )
 }
 
 async function actorLabels(

@@ -3,7 +3,12 @@ import type { EntryRow } from '../dialect/dialect.ts'
 
 /** An entry as the application reads it, of a row as it is stored. */
 export function toEntry(row: EntryRow): AuditEntry {
-  const context = decodeParts({ actor: row.actor, request: row.request_id, tenant: row.tenant, rest: row.context })
+  const context = decodeParts({
+    actor: row.actor,
+    request: row.request_id,
+    tenant: row.tenant,
+    rest: row.context,
+  })
   const { tags, ...details } = parseObject(row.details)
   const actor = context.actor ?? (row.actor ? (fromActorKey(row.actor) ?? null) : null)
   const where = { application: row.application, address: row.address, about: row.about }
@@ -14,8 +19,11 @@ export function toEntry(row: EntryRow): AuditEntry {
     at: new Date(Number(BigInt(row.at) / 1_000n)),
     kind: row.kind,
     action: row.action,
-    target: row.model === null ? null : { model: row.model, id: row.target_id, ...(row.label ? { label: row.label } : {}) },
-    changes: row.changes === null ? null : (JSON.parse(row.changes) as AuditEntry['changes']),
+    target:
+      row.model === null
+        ? null
+        : { model: row.model, id: row.target_id, ...(row.label ? { label: row.label } : {}) },
+    changes: row.changes === null ? null : (parseObject(row.changes) as AuditEntry['changes']),
     actor,
     subject: row.subject,
     tenant: row.tenant,

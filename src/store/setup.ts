@@ -4,6 +4,8 @@ import { checkNames, goneModels, type PlannedTable, planTables } from '../captur
 import {
   AuditError,
   canonicalPolicy,
+  currentScope,
+  encodeParts,
   isAuditError,
   type MigrateOptions,
   type MigrateReport,
@@ -35,7 +37,10 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
       return fn(run)
     })
 
-  async function migrate(given: Policy | undefined, { dryRun = false }: MigrateOptions = {}): Promise<MigrateReport> {
+  async function migrate(
+    given: Policy | undefined,
+    { dryRun = false }: MigrateOptions = {},
+  ): Promise<MigrateReport> {
     const done: string[] = []
     const warnings: string[] = []
     await trail.checkServer(session.run)
@@ -44,34 +49,54 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
     const stored = before ? await trail.storedPolicy(session.run) : null
     const policy = given ?? stored?.policy
     if (!policy) {
-      throw new AuditError('AUDIT_POLICY_NONE', 'There is no policy: none was given, and the trail has none stored.', 'Write a whodunit.config.ts, or pass the policy to createAudit.')
+      throw new AuditError(
+        'AUDIT_POLICY_NONE',
+        'There is no policy: none was given, and the trail has none stored.',
+        'Write a whodunit.config.ts, or pass the policy to createAudit.',
+      )
     }
     // Before anything is changed: a policy that does not fit the database must leave it as it is
     const catalogue = await capture.catalogue(session.run, policy.schemas)
     if (given) checkNames(given, catalogue)
-    else warnings.push(...goneModels(policy, catalogue).map((model) => `the stored policy names ${model}, which the database has no more`))
+    else
+      warnings.push(
+        ...goneModels(policy, catalogue).map(
+          (model) => `the stored policy names ${model}, which the database has no more`,
+        ),
+      )
     const planned = planTables(policy, catalogue)
     const fingerprint = fingerprintOf(policy)
 
     if (!before?.current || before.version < trail.version) {
-      done.push(before ? `upgraded the trail from version ${before.version} to ${trail.version}` : `made the trail, version ${trail.version}`)
+      done.push(
+        before
+          ? `upgraded the trail from version ${before.version} to ${trail.version}`
+          : `made the trail, version ${trail.version}`,
+      )
       if (!dryRun) await locked(upgrade)
     }
     const steps = syncSteps(planned.map((item) => ({ planned: item, wanted: wantedText(item) })))
     for (const { kind, planned: item } of steps) {
       done.push(`${sentences[kind]} ${item.table.model}`)
-      if (!dryRun) await withTries(() => locked(async (run) => {
-        for (const sql of statementsFor(kind, item)) await run(sql)
-      }))
+      if (!dryRun)
+        await withTries(() =>
+          locked(async (run) => {
+            for (const sql of statementsFor(kind, item)) await run(sql)
+          }),
+        )
     }
     for (const left of await orphans(planned)) {
       done.push(`removed capture from ${left.schema}.${left.name}, which the policy no longer covers`)
-      if (!dryRun) await withTries(() => locked(async (run) => {
-        for (const sql of capture.remove(left)) await run(sql)
-      }))
+      if (!dryRun)
+        await withTries(() =>
+          locked(async (run) => {
+            for (const sql of capture.remove(left)) await run(sql)
+          }),
+        )
     }
     if (!dryRun) {
       await locked(async (run) => {
+        await run(capture.sweep)
         warnings.push(...(await trail.secure(run)))
         const made = await trail.prepare(run)
         if (made > 0) done.push(`made room for the entries of ${made} months`)
@@ -79,11 +104,14 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
           const statement = trail.storePolicy(canonicalPolicy(policy), fingerprint)
           await run(statement.sql, statement.parameters)
         }
-        if (done.length > 0 || stored?.fingerprint !== fingerprint) await recordMigration(run, fingerprint, planned, done)
+        if (done.length > 0 || stored?.fingerprint !== fingerprint)
+          await recordMigration(run, fingerprint, planned, done)
       })
     }
     if (stored?.fingerprint !== fingerprint) done.push(`stored the policy ${fingerprint.slice(0, 12)}`)
-    const tables = dryRun ? statusOf(planned) : statusOf(planTables(policy, await capture.catalogue(session.run, policy.schemas)))
+    const tables = dryRun
+      ? statusOf(planned)
+      : statusOf(planTables(policy, await capture.catalogue(session.run, policy.schemas)))
     return { done, warnings: [...warnings, ...warningsOf(tables)], tables, fingerprint }
   }
 
@@ -95,7 +123,12 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
   }
 
   /** A changed policy is itself worth an entry: nothing is switched off in silence. */
-  async function recordMigration(run: RunSql, fingerprint: string, planned: readonly PlannedTable[], done: readonly string[]): Promise<void> {
+  async function recordMigration(
+    run: RunSql,
+    fingerprint: string,
+    planned: readonly PlannedTable[],
+    done: readonly string[],
+  ): Promise<void> {
     const skipped = planned.flatMap((item) => (item.plan === null ? [item.table.model] : []))
     const audited = planned.length - skipped.length
     const { sql, parameters } = dialect.record(
@@ -106,7 +139,7 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
           kind: 'event',
           action: 'MIGRATE',
           details: { fingerprint, audited, skipped: skipped.slice(0, 100), done: done.slice(0, 100) },
-          context: { actor: '', request: '', tenant: '', rest: '' },
+          context: encodeParts(currentScope()?.read() ?? {}),
         },
       ],
       true,
@@ -115,17 +148,22 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
   }
 
   const wantedText = (item: PlannedTable): string | null => (item.plan ? capture.text(item.plan) : null)
-  const statusOf = (planned: readonly PlannedTable[]): readonly TableStatus[] => planned.map((item) => tableStatus(item, wantedText(item)))
+  const statusOf = (planned: readonly PlannedTable[]): readonly TableStatus[] =>
+    planned.map((item) => tableStatus(item, wantedText(item)))
 
   function statementsFor(kind: keyof typeof sentences, { table, plan }: PlannedTable): readonly string[] {
     if (!plan) return capture.remove(table)
-    if (kind === 'replace') return [...capture.replace(plan), ...(table.installed?.enabled ? [] : capture.enable(plan))]
+    if (kind === 'replace')
+      return [...capture.replace(plan), ...(table.installed?.enabled ? [] : capture.enable(plan))]
     return kind === 'enable' ? capture.enable(plan) : capture.install(plan)
   }
 
   async function orphans(planned: readonly PlannedTable[]): Promise<{ schema: string; name: string }[]> {
     const known = new Set(planned.map(({ table }) => `${table.schema}.${table.name}`))
-    const rows = (await session.run(capture.all.sql, capture.all.parameters)) as unknown as { schema: string; name: string }[]
+    const rows = (await session.run(capture.all.sql, capture.all.parameters)) as unknown as {
+      schema: string
+      name: string
+    }[]
     return rows.filter((row) => !known.has(`${row.schema}.${row.name}`))
   }
 
@@ -156,7 +194,12 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
       explained(async () => {
         const there = await trail.installed(session.run)
         const stored = there ? await trail.storedPolicy(session.run) : null
-        if (!stored) throw new AuditError('AUDIT_TRAIL_MISSING', 'The database has no trail yet.', 'Run: npx whodunit migrate')
+        if (!stored)
+          throw new AuditError(
+            'AUDIT_TRAIL_MISSING',
+            'The database has no trail yet.',
+            'Run: npx whodunit migrate',
+          )
         const catalogue = await capture.catalogue(session.run, policy.schemas ?? stored.policy.schemas)
         checkNames(policy, catalogue)
         const asked = planTables(policy, catalogue)
@@ -164,19 +207,28 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
         const drifted = statusOf(does).filter(({ state }) => state !== 'audited' && state !== 'skipped')
         return [
           ...compareDisclosure(asked, does),
-          ...drifted.map(({ model, state, note }) => ({ model, message: `${model} is ${state}: ${note ?? ''}` })),
+          ...drifted.map(({ model, state, note }) => ({
+            model,
+            message: `${model} is ${state}: ${note ?? ''}`,
+          })),
         ]
       }),
     uninstall: ({ trail: withTrail = false } = {}) =>
       explained(async () => {
-        const rows = (await session.run(capture.all.sql, capture.all.parameters)) as unknown as { schema: string; name: string }[]
+        const rows = (await session.run(capture.all.sql, capture.all.parameters)) as unknown as {
+          schema: string
+          name: string
+        }[]
         const done: string[] = []
         for (const table of rows) {
-          await withTries(() => locked(async (run) => {
-            for (const sql of capture.remove(table)) await run(sql)
-          }))
+          await withTries(() =>
+            locked(async (run) => {
+              for (const sql of capture.remove(table)) await run(sql)
+            }),
+          )
           done.push(`removed capture from ${table.schema}.${table.name}`)
         }
+        if (await trail.installed(session.run)) await session.run(capture.sweep)
         if (withTrail) {
           await locked(async (run) => {
             for (const sql of trail.drop) await run(sql)
@@ -220,5 +272,9 @@ function warningsOf(tables: readonly TableStatus[]): string[] {
 }
 
 function newer(version: number): AuditError {
-  return new AuditError('AUDIT_TRAIL_NEWER', `The trail has version ${version}, made by a newer release.`, 'Install that release or a later one.')
+  return new AuditError(
+    'AUDIT_TRAIL_NEWER',
+    `The trail has version ${version}, made by a newer release.`,
+    'Install that release or a later one.',
+  )
 }

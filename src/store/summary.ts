@@ -1,10 +1,21 @@
 import { sql } from 'kysely'
-import { actorTypes, type AuditSummary, kinds, type SummaryCount, type SummaryQuery } from '../core/internal.ts'
+import {
+  actorTypes,
+  type AuditSummary,
+  kinds,
+  type SummaryCount,
+  type SummaryQuery,
+} from '../core/internal.ts'
 import type { EntryRow, ReadDialect, Statement } from '../dialect/dialect.ts'
 import { conditions } from './read.ts'
 
 type Run = (statement: Statement) => Promise<readonly EntryRow[]>
-type Counted = { readonly name: string | null; readonly count: string | number; readonly kind?: string; readonly more?: string | null }
+type Counted = {
+  readonly name: string | null
+  readonly count: string | number
+  readonly kind?: string
+  readonly more?: string | null
+}
 
 /** Groups of a list. */
 const longest = 20
@@ -18,7 +29,13 @@ export async function summarize(
   const where = conditions(read, {
     since: query.from,
     until: query.to,
-    ...(query.actor === undefined ? {} : { actors: actorTypes.some((type) => query.actor!.startsWith(`${type}:`)) ? [query.actor] : actorTypes.map((type) => `${type}:${query.actor}`) }),
+    ...(query.actor === undefined
+      ? {}
+      : {
+          actors: actorTypes.some((type) => query.actor!.startsWith(`${type}:`))
+            ? [query.actor]
+            : actorTypes.map((type) => `${type}:${query.actor}`),
+        }),
     ...(query.model === undefined ? {} : { models: [query.model] }),
     ...(query.tenant === undefined ? {} : { tenant: query.tenant }),
   })
@@ -62,7 +79,9 @@ export async function summarize(
     return Number(row?.count ?? 0)
   }
 
-  const byKind = Object.fromEntries(kinds.map((kind) => [kind, sum(kindsAndActions.filter(({ name }) => name === kind))]))
+  const byKind = Object.fromEntries(
+    kinds.map((kind) => [kind, sum(kindsAndActions.filter(({ name }) => name === kind))]),
+  )
   const ofAction = (kind: string, action: string): number =>
     sum(kindsAndActions.filter(({ name, more }) => name === kind && more === action))
   const ofStatus = (status: string): number => sum(logins.filter(({ name }) => name === status))

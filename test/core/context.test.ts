@@ -22,9 +22,17 @@ describe('a context', () => {
   })
 
   it('is over when its function throws [E2]', async () => {
-    expect(() => within({ actor: { id: 1 } }, () => { throw new Error('x') })).toThrow('x')
+    expect(() =>
+      within({ actor: { id: 1 } }, () => {
+        throw new Error('x')
+      }),
+    ).toThrow('x')
     expect(currentScope()).toBeUndefined()
-    await expect(within({ actor: { id: 1 } }, async () => { throw new Error('y') })).rejects.toThrow('y')
+    await expect(
+      within({ actor: { id: 1 } }, async () => {
+        throw new Error('y')
+      }),
+    ).rejects.toThrow('y')
     expect(currentScope()).toBeUndefined()
   })
 
@@ -64,16 +72,38 @@ describe('a context', () => {
   })
 
   it('takes a missing, half-built or invalid user for no actor, and never throws [E9]', () => {
-    for (const actor of [undefined, null, {}, { id: '' }, { id: Number.NaN }, { id: {} }, { type: 'king', id: 1 }, 'me']) {
+    for (const actor of [
+      undefined,
+      null,
+      {},
+      { id: '' },
+      { id: Number.NaN },
+      { id: {} },
+      { type: 'king', id: 1 },
+      'me',
+    ]) {
       within({ actor: () => actor }, () => expect(currentScope()?.read().actor).toBeUndefined())
     }
-    within({ actor: () => { throw new Error('x') } }, () => expect(currentScope()?.text()).toBe(''))
-    within({ actor: () => Promise.resolve({ id: 1 }) }, () => expect(currentScope()?.read().actor).toBeUndefined())
+    within(
+      {
+        actor: () => {
+          throw new Error('x')
+        },
+      },
+      () => expect(currentScope()?.text()).toBe(''),
+    )
+    within({ actor: () => Promise.resolve({ id: 1 }) }, () =>
+      expect(currentScope()?.read().actor).toBeUndefined(),
+    )
   })
 
   it('keeps the kind of any actor, and anonymous without an id [E5, E6]', () => {
-    within({ actor: { type: 'job', id: 'nightly' } }, () => expect(currentScope()?.text()).toMatch(/^job:nightly/))
-    within({ actor: { type: 'anonymous' } }, () => expect(currentScope()?.read().actor).toEqual({ type: 'anonymous', id: null }))
+    within({ actor: { type: 'job', id: 'nightly' } }, () =>
+      expect(currentScope()?.text()).toMatch(/^job:nightly/),
+    )
+    within({ actor: { type: 'anonymous' } }, () =>
+      expect(currentScope()?.read().actor).toEqual({ type: 'anonymous', id: null }),
+    )
   })
 
   it('counts what was done in it for the scopes around it', () => {
@@ -106,7 +136,11 @@ describe('the wire form of a context', () => {
 
   it('keeps separators, line breaks and direction marks of values out of its structure', () => {
     const hostile = `a${partSeparator}b\nc\u202ed\u0000`
-    const parts = encodeParts({ actor: { type: 'user', id: hostile }, reason: hostile, request: { id: hostile, userAgent: hostile } })
+    const parts = encodeParts({
+      actor: { type: 'user', id: hostile },
+      reason: hostile,
+      request: { id: hostile, userAgent: hostile },
+    })
     const back = decodeParts(parts)
     expect(back.actor?.id).toBe('a\\u001eb\\u000ac\\u202ed\\u0000')
     expect(back.reason).toBe(back.actor?.id)
@@ -115,7 +149,12 @@ describe('the wire form of a context', () => {
 
   it('is bounded, whatever is put in', () => {
     const long = 'x'.repeat(1_000_000)
-    const text = encodeContext({ actor: { type: 'user', id: long, label: long }, reason: long, metadata: { long }, request: { id: long, userAgent: long, path: long } })
+    const text = encodeContext({
+      actor: { type: 'user', id: long, label: long },
+      reason: long,
+      metadata: { long },
+      request: { id: long, userAgent: long, path: long },
+    })
     expect(text.length).toBeLessThan(6_000)
     expect(text).toContain('"metadata":{"$":"cut"')
   })

@@ -6,7 +6,9 @@ const codes = Object.keys(errorCodes)
 
 describe('error codes', () => {
   it('each has a section in docs/errors.md, and no section is left over', () => {
-    const documented = [...readFileSync('docs/errors.md', 'utf8').matchAll(/^### (AUDIT_\w+)$/gm)].map((match) => match[1])
+    const documented = [...readFileSync('docs/errors.md', 'utf8').matchAll(/^### (AUDIT_\w+)$/gm)].map(
+      (match) => match[1],
+    )
     expect(new Set(documented)).toEqual(new Set(codes))
     expect(documented).toHaveLength(codes.length)
   })
@@ -23,7 +25,10 @@ describe('error codes', () => {
 
   it('are recognised between two copies of the package', () => {
     const error = new AuditError('AUDIT_POLICY_NONE', 'No policy.', 'Write one.')
-    const foreign = Object.assign(new Error('x'), { code: 'AUDIT_POLICY_NONE', [Symbol.for('whodunit.error')]: true })
+    const foreign = Object.assign(new Error('x'), {
+      code: 'AUDIT_POLICY_NONE',
+      [Symbol.for('whodunit.error')]: true,
+    })
     expect(isAuditError(error)).toBe(true)
     expect(isAuditError(error, 'AUDIT_POLICY_NONE')).toBe(true)
     expect(isAuditError(error, 'AUDIT_CLOSED')).toBe(false)

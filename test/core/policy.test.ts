@@ -15,21 +15,29 @@ const bad = (config: object): string => {
 
 describe('defineAudit', () => {
   it('answers the configuration as it was given', () => {
-    const config = { models: { invoices: { label: '{number}', redact: { iban: 'hash' } }, sessions: false } } as const
+    const config = {
+      models: { invoices: { label: '{number}', redact: { iban: 'hash' } }, sessions: false },
+    } as const
     expect(defineAudit(config)).toBe(config)
   })
 
   it('names the nearest key for an unknown one', () => {
     expect(bad({ model: {} })).toMatch(/AUDIT_POLICY_UNKNOWN_KEY.*"model".*"models"/)
-    expect(bad({ models: { a: { lable: '{x}' } } })).toMatch(/AUDIT_POLICY_UNKNOWN_KEY: models\.a.*"lable".*"label"/)
+    expect(bad({ models: { a: { lable: '{x}' } } })).toMatch(
+      /AUDIT_POLICY_UNKNOWN_KEY: models\.a.*"lable".*"label"/,
+    )
   })
 
   it('names the path, the value and what is expected for a wrong value', () => {
-    expect(bad({ models: { a: { redact: { x: 'masc' } } } })).toMatch(/AUDIT_POLICY_INVALID: models\.a\.redact\.x is "masc".*"mask"/)
+    expect(bad({ models: { a: { redact: { x: 'masc' } } } })).toMatch(
+      /AUDIT_POLICY_INVALID: models\.a\.redact\.x is "masc".*"mask"/,
+    )
     expect(bad({ skipModels: 'a' })).toMatch(/AUDIT_POLICY_INVALID: skipModels is "a"/)
     expect(bad({ retention: { '*': '400' } })).toMatch(/AUDIT_POLICY_INVALID: retention\.\*/)
     expect(bad({ models: { a: true } })).toMatch(/AUDIT_POLICY_INVALID: models\.a is true/)
-    expect(bad({ models: { a: { describe: { UPDATE: () => '' } } } })).toMatch(/AUDIT_POLICY_INVALID.*a function/)
+    expect(bad({ models: { a: { describe: { UPDATE: () => '' } } } })).toMatch(
+      /AUDIT_POLICY_INVALID.*a function/,
+    )
     expect(bad([])).toMatch(/AUDIT_POLICY_INVALID/)
   })
 
@@ -46,15 +54,28 @@ describe('a policy', () => {
   })
 
   it('puts what holds for one table on top of what holds for all [F4]', () => {
-    const policy = { models: { '*': { ignore: ['updated_at'], exclude: ['blob'] }, a: { ignore: ['seen_at'], include: ['x'] }, b: false } } as const
-    expect(modelPolicy(policy, 'a')).toMatchObject({ ignore: ['updated_at', 'seen_at'], include: ['x'], exclude: [] })
+    const policy = {
+      models: {
+        '*': { ignore: ['updated_at'], exclude: ['blob'] },
+        a: { ignore: ['seen_at'], include: ['x'] },
+        b: false,
+      },
+    } as const
+    expect(modelPolicy(policy, 'a')).toMatchObject({
+      ignore: ['updated_at', 'seen_at'],
+      include: ['x'],
+      exclude: [],
+    })
     expect(modelPolicy(policy, 'b')).toBe(false)
     expect(modelPolicy(policy, 'c')).toMatchObject({ exclude: ['blob'] })
     expect(modelPolicy({ skipModels: ['c'] }, 'c')).toBe(false)
   })
 
   it('redacts by the table, then by pattern, then by the built-in list', () => {
-    const policy = { redact: ['**.nin', 'users.phone'], models: { users: { redact: { email: 'hash', token_count: 'keep' } } } } as const
+    const policy = {
+      redact: ['**.nin', 'users.phone'],
+      models: { users: { redact: { email: 'hash', token_count: 'keep' } } },
+    } as const
     expect(redactionOf(policy, 'users', 'email')).toBe('hash')
     expect(redactionOf(policy, 'users', 'token_count')).toBe('keep')
     expect(redactionOf(policy, 'users', 'nin')).toBe('mask')
@@ -66,20 +87,52 @@ describe('a policy', () => {
 })
 
 describe('secret names', () => {
-  it.each(['password', 'PASSWORD', 'passwordHash', 'user_password', 'api_token', 'apiToken', 'API-KEY', 'apikey', 'card_number', 'cvv', 'refreshToken', 'ssn', 'private_key', 'Authorization'])('know %s', (name) => {
+  it.each([
+    'password',
+    'PASSWORD',
+    'passwordHash',
+    'user_password',
+    'api_token',
+    'apiToken',
+    'API-KEY',
+    'apikey',
+    'card_number',
+    'cvv',
+    'refreshToken',
+    'ssn',
+    'private_key',
+    'Authorization',
+  ])('know %s', (name) => {
     expect(isSecretName(name)).toBe(true)
   })
-  it.each(['name', 'email', 'secretary', 'passport', 'description', 'number', 'key', 'card_type', 'pineapple', 'updated_at'])('leave %s alone', (name) => {
+  it.each([
+    'name',
+    'email',
+    'secretary',
+    'passport',
+    'description',
+    'number',
+    'key',
+    'card_type',
+    'pineapple',
+    'updated_at',
+  ])('leave %s alone', (name) => {
     expect(isSecretName(name)).toBe(false)
   })
   it('are masked at any depth of free data, and null stays null', () => {
-    expect(maskSecrets({ a: { password: 'x', list: [{ token: 't' }] }, token: null })).toEqual({ a: { password: { $: 'masked' }, list: [{ token: { $: 'masked' } }] }, token: null })
+    expect(maskSecrets({ a: { password: 'x', list: [{ token: 't' }] }, token: null })).toEqual({
+      a: { password: { $: 'masked' }, list: [{ token: { $: 'masked' } }] },
+      token: null,
+    })
   })
 })
 
 describe('the text of an error', () => {
   it.each([
-    ['Failed query: insert into card\nparams: 1,4111111111111111,737', 'Failed query: insert into card\nparams: ***'],
+    [
+      'Failed query: insert into card\nparams: 1,4111111111111111,737',
+      'Failed query: insert into card\nparams: ***',
+    ],
     ['connect postgres://app:hunter2@db:5432/x failed', 'connect postgres://app:***@db:5432/x failed'],
     ['header Authorization: Bearer abc.def.ghi', 'header Authorization: Bearer ***'],
     ['bad password=hunter2, user=ann', 'bad password=***, user=ann'],

@@ -12,7 +12,10 @@ const entry = (ref: string): NewEntry => ({
   context: { actor: '', request: '', tenant: '', rest: '' },
 })
 
-function withStore(write: (refs: string[]) => Promise<void> | void, capacity = 100): { queue: Queue; stored: string[]; errors: unknown[] } {
+function withStore(
+  write: (refs: string[]) => Promise<void> | void,
+  capacity = 100,
+): { queue: Queue; stored: string[]; errors: unknown[] } {
   const stored: string[] = []
   const errors: unknown[] = []
   const queue = createQueue({

@@ -18,7 +18,9 @@ afterAll(async () => database.drop())
 describe('the README', () => {
   it('shows a start that is this test, of about 20 lines', () => {
     const shown = /<!-- region: start -->\n```ts\n([\s\S]*?)```/.exec(readme)?.[1]
-    const tested = /\/\/ region: start\n([\s\S]*?)\/\/ endregion/.exec(readFileSync('test/readme/start.ts', 'utf8'))?.[1]
+    const tested = /\/\/ region: start\n([\s\S]*?)\/\/ endregion/.exec(
+      readFileSync('test/readme/start.ts', 'utf8'),
+    )?.[1]
     expect(shown).toBe(tested)
     expect(shown!.split('\n').filter((line) => line.trim() !== '').length).toBeLessThanOrEqual(24)
   })

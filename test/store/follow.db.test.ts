@@ -45,7 +45,9 @@ async function write(): Promise<void> {
 }
 
 const committed = async (): Promise<string[]> =>
-  (await database.pool.query<{ id: string }>('select e.id::text from whodunit.entry e order by e.id')).rows.map(({ id }) => id)
+  (
+    await database.pool.query<{ id: string }>('select e.id::text from whodunit.entry e order by e.id')
+  ).rows.map(({ id }) => id)
 
 describe('following the trail', () => {
   it('hands out what 12 concurrent writers commit, each entry once and none missed', async () => {
@@ -73,7 +75,7 @@ describe('following the trail', () => {
     const writing = write()
     let done = false
     void writing.then(() => (done = true))
-    for (let last = false; !last; ) {
+    for (let last = false; !last;) {
       last = done
       const stop = new AbortController()
       const feed = audit.entries.follow(position, { interval: 5, signal: stop.signal })

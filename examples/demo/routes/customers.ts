@@ -5,7 +5,16 @@ import { found, HttpError, idOf, textOf } from '../http.ts'
 import { customer, invoice, paymentCard } from '../schema.ts'
 import { requireUser } from '../sessions.ts'
 
-const editable = { firstName: 40, lastName: 20, company: 80, address: 70, city: 40, country: 40, phone: 24, email: 60 }
+const editable = {
+  firstName: 40,
+  lastName: 20,
+  company: 80,
+  address: 70,
+  city: 40,
+  country: 40,
+  phone: 24,
+  email: 60,
+}
 
 export function customerRoutes(db: Database): Router {
   const router = Router()
@@ -16,7 +25,9 @@ export function customerRoutes(db: Database): Router {
     const rows = await db
       .select()
       .from(customer)
-      .where(or(ilike(customer.firstName, like), ilike(customer.lastName, like), ilike(customer.company, like)))
+      .where(
+        or(ilike(customer.firstName, like), ilike(customer.lastName, like), ilike(customer.company, like)),
+      )
       .orderBy(asc(customer.lastName))
       .limit(20)
     res.json(rows)
@@ -42,13 +53,20 @@ export function customerRoutes(db: Database): Router {
       if (req.body?.[field] !== undefined) Object.assign(changes, { [field]: textOf(req, field, max) })
     }
     if (Object.keys(changes).length === 0) throw new HttpError(400, 'Nothing to change')
-    const [changed] = await db.update(customer).set(changes).where(eq(customer.id, idOf(req))).returning()
+    const [changed] = await db
+      .update(customer)
+      .set(changes)
+      .where(eq(customer.id, idOf(req)))
+      .returning()
     res.json(found(changed, 'customer'))
   })
 
   // Invoices keep their customer: the foreign key turns that into 409. Cards go with theirs.
   router.delete('/customers/:id', requireUser(), async (req, res) => {
-    const [gone] = await db.delete(customer).where(eq(customer.id, idOf(req))).returning({ id: customer.id })
+    const [gone] = await db
+      .delete(customer)
+      .where(eq(customer.id, idOf(req)))
+      .returning({ id: customer.id })
     res.json(found(gone, 'customer'))
   })
 
@@ -56,7 +74,8 @@ export function customerRoutes(db: Database): Router {
     const cardNumber = textOf(req, 'cardNumber', 19)
     if (!/^\d{12,19}$/.test(cardNumber)) throw new HttpError(400, 'cardNumber must be 12 to 19 digits')
     const expires = textOf(req, 'expires', 10)
-    if (!/^\d{4}-(0[1-9]|1[0-2])-01$/.test(expires)) throw new HttpError(400, 'expires must be like 2029-08-01')
+    if (!/^\d{4}-(0[1-9]|1[0-2])-01$/.test(expires))
+      throw new HttpError(400, 'expires must be like 2029-08-01')
     const [card] = await db
       .insert(paymentCard)
       .values({ customerId: idOf(req), cardNumber, cvv: textOf(req, 'cvv', 4), expires })
@@ -70,6 +89,11 @@ export function customerRoutes(db: Database): Router {
 /** A customer's page: the row, and the latest invoices. */
 export async function customerPage(db: Database, id: number): Promise<object> {
   const [row] = await db.select().from(customer).where(eq(customer.id, id))
-  const invoices = await db.select().from(invoice).where(eq(invoice.customerId, id)).orderBy(desc(invoice.invoiceDate)).limit(20)
+  const invoices = await db
+    .select()
+    .from(invoice)
+    .where(eq(invoice.customerId, id))
+    .orderBy(desc(invoice.invoiceDate))
+    .limit(20)
   return { ...found(row, 'customer'), invoices }
 }

@@ -14,9 +14,16 @@ export function invoiceRoutes(db: Database): Router {
     const amount = numberOf(req, 'amount', 0.01, 99_999).toFixed(2)
     const reason = textOf(req, 'reason')
     const result = await db.transaction(async (tx) => {
-      const [before] = await tx.select({ id: invoice.id }).from(invoice).where(eq(invoice.id, invoiceId)).for('update')
+      const [before] = await tx
+        .select({ id: invoice.id })
+        .from(invoice)
+        .where(eq(invoice.id, invoiceId))
+        .for('update')
       found(before, 'invoice')
-      const [made] = await tx.insert(refund).values({ invoiceId, amount, reason, createdBy: userOf(req).id }).returning()
+      const [made] = await tx
+        .insert(refund)
+        .values({ invoiceId, amount, reason, createdBy: userOf(req).id })
+        .returning()
       const [left] = await tx
         .update(invoice)
         .set({ total: sql`${invoice.total} - ${amount}::numeric` })
@@ -33,5 +40,6 @@ export function invoiceRoutes(db: Database): Router {
 
 /** Stands for the bank, which pays back no more than was paid. */
 function payOut(amount: number, left: number): void {
-  if (left < 0) throw new HttpError(502, `The bank refused to pay out ${amount.toFixed(2)}: more than was paid`)
+  if (left < 0)
+    throw new HttpError(502, `The bank refused to pay out ${amount.toFixed(2)}: more than was paid`)
 }

@@ -9,7 +9,10 @@ export function playlistRoutes(db: Database): Router {
   const router = Router()
 
   router.post('/playlists', requireUser(), async (req, res) => {
-    const [created] = await db.insert(playlist).values({ name: textOf(req, 'name', 120) }).returning()
+    const [created] = await db
+      .insert(playlist)
+      .values({ name: textOf(req, 'name', 120) })
+      .returning()
     res.status(201).json(created)
   })
 
@@ -24,7 +27,9 @@ export function playlistRoutes(db: Database): Router {
   router.delete('/playlists/:id/tracks', requireUser(), async (req, res) => {
     const removed = await db
       .delete(playlistTrack)
-      .where(and(eq(playlistTrack.playlistId, idOf(req)), inArray(playlistTrack.trackId, idsOf(req, 'trackIds'))))
+      .where(
+        and(eq(playlistTrack.playlistId, idOf(req)), inArray(playlistTrack.trackId, idsOf(req, 'trackIds'))),
+      )
       .returning()
     res.json({ removed: removed.length })
   })

@@ -11,7 +11,12 @@ export function reportRoutes(db: Database): Router {
   router.get('/reports/sales', requireUser(), async (_req, res) => {
     const revenue = sql<string>`sum(${invoiceLine.unitPrice} * ${invoiceLine.quantity})`
     const rows = await db
-      .select({ country: invoice.billingCountry, genre: genre.name, revenue, customers: countDistinct(customer.id) })
+      .select({
+        country: invoice.billingCountry,
+        genre: genre.name,
+        revenue,
+        customers: countDistinct(customer.id),
+      })
       .from(invoiceLine)
       .innerJoin(invoice, eq(invoice.id, invoiceLine.invoiceId))
       .innerJoin(customer, eq(customer.id, invoice.customerId))
@@ -24,7 +29,10 @@ export function reportRoutes(db: Database): Router {
 
   // A bug, kept for the show: nobody thought of a year without sales.
   router.get('/boom', requireUser(), async (_req, res) => {
-    const sales = await db.select({ total: invoice.total }).from(invoice).where(sql`${invoice.invoiceDate} < '1999-01-01'`)
+    const sales = await db
+      .select({ total: invoice.total })
+      .from(invoice)
+      .where(sql`${invoice.invoiceDate} < '1999-01-01'`)
     const best = sales.toSorted((a, b) => Number(b.total) - Number(a.total))[0] as { total: string }
     res.json({ best: best.total.padStart(10) })
   })
@@ -35,7 +43,13 @@ export function reportRoutes(db: Database): Router {
 /** All customers as a CSV file. */
 export async function customersCsv(db: Database): Promise<{ text: string; rows: number }> {
   const rows = await db
-    .select({ id: customer.id, first_name: customer.firstName, last_name: customer.lastName, email: customer.email, country: customer.country })
+    .select({
+      id: customer.id,
+      first_name: customer.firstName,
+      last_name: customer.lastName,
+      email: customer.email,
+      country: customer.country,
+    })
     .from(customer)
     .orderBy(asc(customer.id))
   const lines = [Object.keys(rows[0] ?? {}), ...rows.map((row) => Object.values(row))]

@@ -12,7 +12,12 @@ export function userRoutes(db: Database): Router {
   const router = Router()
 
   router.get('/users', requireUser('it', 'manager'), async (_req, res) => {
-    res.json(await db.select({ id: users.id, email: users.email, name: users.name, role: users.role }).from(users).orderBy(asc(users.id)))
+    res.json(
+      await db
+        .select({ id: users.id, email: users.email, name: users.name, role: users.role })
+        .from(users)
+        .orderBy(asc(users.id)),
+    )
   })
 
   router.post('/users/:id/password', requireUser(), async (req, res) => {
@@ -20,14 +25,22 @@ export function userRoutes(db: Database): Router {
     const password = textOf(req, 'password')
     if (password.length < 10) throw new HttpError(400, 'password must have 10 characters at least')
     const passwordHash = await hashPassword(password)
-    const [changed] = await db.update(users).set({ passwordHash }).where(eq(users.id, id)).returning({ id: users.id })
+    const [changed] = await db
+      .update(users)
+      .set({ passwordHash })
+      .where(eq(users.id, id))
+      .returning({ id: users.id })
     res.json(found(changed, 'user'))
   })
 
   // The token is shown this once.
   router.post('/users/:id/token', requireUser(), async (req, res) => {
     const apiToken = `chk_${randomBytes(24).toString('base64url')}`
-    const [changed] = await db.update(users).set({ apiToken }).where(eq(users.id, idOfOneself(req))).returning({ id: users.id })
+    const [changed] = await db
+      .update(users)
+      .set({ apiToken })
+      .where(eq(users.id, idOfOneself(req)))
+      .returning({ id: users.id })
     res.status(201).json({ ...found(changed, 'user'), apiToken })
   })
 

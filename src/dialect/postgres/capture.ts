@@ -12,7 +12,10 @@ export function functionName(of: { readonly schema: string; readonly name: strin
   const full = `capture ${of.schema}.${of.name}`
   if (Buffer.byteLength(full) <= 63) return full
   const hash = createHash('sha256').update(full).digest('hex').slice(0, 10)
-  return `${Buffer.from(full).subarray(0, 50).toString().replace(/\uFFFD+$/, '')} ${hash}`
+  return `${Buffer.from(full)
+    .subarray(0, 50)
+    .toString()
+    .replace(/\uFFFD+$/, '')} ${hash}`
 }
 
 /** Settings that would change how values print are pinned; `search_path` also keeps foreign operators out. */
@@ -39,9 +42,15 @@ export function createFunction(plan: TablePlan): string {
 export function captureText(plan: TablePlan): string {
   const { actions } = plan
   const branches = [
-    actions.update ? `if tg_op = 'UPDATE' then\n${update(plan)}` : `if tg_op = 'UPDATE' then\n      return null;`,
-    actions.create ? `elsif tg_op = 'INSERT' then\n${wholeRow(plan, 'new', 'CREATE')}` : `elsif tg_op = 'INSERT' then\n      return null;`,
-    actions.delete ? `elsif tg_op = 'DELETE' then\n${wholeRow(plan, 'old', 'DELETE')}` : `elsif tg_op = 'DELETE' then\n      return null;`,
+    actions.update
+      ? `if tg_op = 'UPDATE' then\n${update(plan)}`
+      : `if tg_op = 'UPDATE' then\n      return null;`,
+    actions.create
+      ? `elsif tg_op = 'INSERT' then\n${wholeRow(plan, 'new', 'CREATE')}`
+      : `elsif tg_op = 'INSERT' then\n      return null;`,
+    actions.delete
+      ? `elsif tg_op = 'DELETE' then\n${wholeRow(plan, 'old', 'DELETE')}`
+      : `elsif tg_op = 'DELETE' then\n      return null;`,
     `end if;`,
   ]
   return `
@@ -81,7 +90,9 @@ begin
   perform whodunit.require_reason(${literal(plan.model)}, context);`
       : ''
   }
-  insert into whodunit.entry (kind, action, model, target_id, moved_to, label, changes, subject${constantColumns(plan)
+  insert into whodunit.entry (kind, action, model, target_id, moved_to, label, changes, subject${constantColumns(
+    plan,
+  )
     .map(([column]) => `, ${column}`)
     .join('')}, actor, request_id, tenant, context, application, address)
   values ('change', action, ${literal(plan.model)}, target, moved, left(label, 200), '{' || substr(changes || ignored, 2) || '}', left(subject, 200)${constantColumns(
@@ -166,10 +177,13 @@ function rowFacts(plan: TablePlan, before: 'new' | 'old', after: 'new' | 'old'):
     if (before !== after) lines.push(`moved := nullif(${keyText(plan, after)}, target);`)
   }
   if (plan.label.length > 0) {
-    const pieces = plan.label.map((piece) => (typeof piece === 'string' ? literal(piece) : shown(piece, after)))
+    const pieces = plan.label.map((piece) =>
+      typeof piece === 'string' ? literal(piece) : shown(piece, after),
+    )
     lines.push(`label := concat(${pieces.join(', ')});`)
   }
-  if (plan.subject) lines.push(`subject := ${hideOr(plan.subject, after, `${after}.${name(plan.subject.name)}::text`)};`)
+  if (plan.subject)
+    lines.push(`subject := ${hideOr(plan.subject, after, `${after}.${name(plan.subject.name)}::text`)};`)
   return lines
 }
 
@@ -217,7 +231,9 @@ function driftBranch(plan: TablePlan): string {
   const dropped = plan.columns.filter((column) => !column.recorded).map((column) => column.name)
   const known = plan.columns.map((column) => column.name)
   const ignored = plan.columns.filter((column) => column.ignored).map((column) => column.name)
-  const lists = [known, hidden, dropped, ignored].map((names) => `array[${names.map(literal).join(', ')}]::text[]`)
+  const lists = [known, hidden, dropped, ignored].map(
+    (names) => `array[${names.map(literal).join(', ')}]::text[]`,
+  )
   const sql = `whodunit.generic_capture(tg_relid, tg_op, ${lists.join(', ')})`
   return `action := case tg_op when 'INSERT' then 'CREATE' else tg_op end;
     ignored := '';
@@ -244,12 +260,16 @@ export function createTriggers(plan: TablePlan): readonly string[] {
 }
 
 export function dropCapture(of: { readonly schema: string; readonly name: string }): readonly string[] {
-  return [
-    `drop trigger if exists ${name(triggerName)} on ${table(of)}`,
-    `drop trigger if exists ${name(truncateTriggerName)} on ${table(of)}`,
-    `drop function if exists whodunit.${name(functionName(of))}()`,
-  ]
+  return [triggerName, truncateTriggerName].map(
+    (trigger) => `drop trigger if exists ${name(trigger)} on ${table(of)}`,
+  )
 }
+
+/** Removes the functions that no trigger calls any more. */
+export const sweep = `do $$ declare unused regprocedure; begin
+  for unused in select p.oid from pg_proc p where p.pronamespace = 'whodunit'::regnamespace and p.proname like 'capture %'
+    and not exists (select from pg_trigger t where t.tgfoid = p.oid)
+  loop execute format('drop function %s', unused); end loop; end $$`
 
 /** For the trail's own functions: the built-in secret names as a list. */
 export const secretWordList: string = `array[${secretWords.map(literal).join(', ')}]::text[]`

@@ -24,12 +24,14 @@ const exact = new Set(['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 't
 const texts = new Set(['text', 'varchar'])
 
 export async function readCatalogue(run: RunSql, schemas: readonly string[] | undefined): Promise<Catalogue> {
-  const [where] = await run(`select coalesce(current_schema(), 'public') as schema, current_setting('server_version_num')::int >= 180000 as virtual`)
+  const [where] = await run(
+    `select coalesce(current_schema(), 'public') as schema, current_setting('server_version_num')::int >= 180000 as virtual`,
+  )
   const defaultSchema = String(where!['schema'])
   const wanted = schemas?.length ? schemas : [defaultSchema]
   const tables = await run(
     `select c.oid::text as oid, n.nspname as schema, c.relname as name, c.relispartition as partition,
-       f.prosrc as text, t.tgenabled::text as enabled, tt.tgenabled::text as truncate_enabled,
+       f.prosrc as text, f.proname as function, t.tgenabled::text as enabled, tt.tgenabled::text as truncate_enabled,
        coalesce((select json_agg(a.attname order by k.place) from pg_index i, unnest(i.indkey::int2[]) with ordinality as k(attnum, place), pg_attribute a
          where i.indexrelid = best.indexrelid and a.attrelid = c.oid and a.attnum = k.attnum and k.place <= i.indnkeyatts), '[]')::text as key
      from pg_class c
@@ -52,7 +54,11 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
   }
 }
 
-async function readColumns(run: RunSql, schemas: readonly string[], virtual: boolean): Promise<Map<string, CatalogueColumn[]>> {
+async function readColumns(
+  run: RunSql,
+  schemas: readonly string[],
+  virtual: boolean,
+): Promise<Map<string, CatalogueColumn[]>> {
   const rows = await run(
     `select a.attrelid::text as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type, t.typname as base,
        coalesce(co.collisdeterministic, true) as deterministic, a.atttypmod as modifier,
@@ -76,14 +82,24 @@ async function readColumns(run: RunSql, schemas: readonly string[], virtual: boo
 
 function toColumn(row: SqlRow): CatalogueColumn {
   const base = String(row['base'])
-  const form: ColumnForm = native.has(base) ? 'native' : texts.has(base) ? 'text' : base === 'json' || base === 'jsonb' ? 'json' : 'other'
+  const form: ColumnForm = native.has(base)
+    ? 'native'
+    : texts.has(base)
+      ? 'text'
+      : base === 'json' || base === 'jsonb'
+        ? 'json'
+        : 'other'
   const limited = base === 'varchar' && Number(row['modifier']) > 0 && Number(row['modifier']) < 10_000
   return {
     name: String(row['name']),
     type: String(row['type']),
     form,
     exactEquality: exact.has(base) || (texts.has(base) && row['deterministic'] === true),
-    unbounded: !native.has(base) && !(exact.has(base) && base !== 'bytea' && base !== 'varbit') && base !== 'numeric' && !limited,
+    unbounded:
+      !native.has(base) &&
+      !(exact.has(base) && base !== 'bytea' && base !== 'varbit') &&
+      base !== 'numeric' &&
+      !limited,
     virtual: row['virtual'] === true,
   }
 }
@@ -101,7 +117,12 @@ function toTable(row: SqlRow, defaultSchema: string, columns: readonly Catalogue
     partition: row['partition'] === true,
     installed:
       typeof text === 'string'
-        ? { text, enabled: row['enabled'] !== 'D' && row['enabled'] !== 'R' && (row['truncate_enabled'] ?? 'O') !== 'D' }
+        ? {
+            name: String(row['function']),
+            text,
+            enabled:
+              row['enabled'] !== 'D' && row['enabled'] !== 'R' && (row['truncate_enabled'] ?? 'O') !== 'D',
+          }
         : null,
   }
 }

@@ -164,6 +164,13 @@ export const trailFunctions: readonly string[] = [
       raise exception 'whodunit.record takes no entries of this kind: row changes are written by triggers alone'
         using errcode = 'check_violation';
     end if;
+    -- nothing may get in that readers could not read
+    if exists (select from json_to_recordset(entries) as e(at timestamptz, action text, changes text, details text)
+      where action is null or not isfinite(at) or extract(year from at) not between 1970 and 9999
+        or json_typeof(changes::json) <> 'object' or json_typeof(details::json) <> 'object') then
+      raise exception 'whodunit.record takes entries with an action, a time, and objects as changes and details'
+        using errcode = 'check_violation';
+    end if;
     insert into whodunit.entry (ref, at, kind, action, model, target_id, label, changes, subject, category, severity, about, details,
       actor, request_id, tenant, context, joined)
     select ref, coalesce(at, clock_timestamp()), kind, action, model, target_id, label, changes, subject, category, severity, about,

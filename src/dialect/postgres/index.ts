@@ -1,7 +1,16 @@
 import { createHash } from 'node:crypto'
 import { AuditError, type Policy } from '../../core/internal.ts'
 import type { Dialect, RunSql } from '../dialect.ts'
-import { captureText, createFunction, createTriggers, dropCapture, triggerName, truncateTriggerName } from './capture.ts'
+import {
+  captureText,
+  createFunction,
+  createTriggers,
+  dropCapture,
+  functionName,
+  sweep,
+  triggerName,
+  truncateTriggerName,
+} from './capture.ts'
 import { readCatalogue } from './catalogue.ts'
 import { explain } from './explain.ts'
 import { trailFunctions } from './functions.ts'
@@ -22,11 +31,20 @@ const fingerprint = createHash('sha256').update(replaceable.join('\n')).digest('
 export const postgres: Dialect = {
   trail: {
     version: trailVersions.length,
-    lock: [`set local lock_timeout = '5s'`, `select pg_advisory_xact_lock(hashtextextended('whodunit migrate', 0))`],
+    lock: [
+      `set local lock_timeout = '5s'`,
+      `select pg_advisory_xact_lock(hashtextextended('whodunit migrate', 0))`,
+    ],
     async checkServer(run) {
-      const [row] = await run(`select current_setting('server_version_num')::int as number, current_setting('server_version') as version`)
+      const [row] = await run(
+        `select current_setting('server_version_num')::int as number, current_setting('server_version') as version`,
+      )
       if (Number(row!['number']) >= oldestServer) return
-      throw new AuditError('AUDIT_DATABASE_UNSUPPORTED', `The server is PostgreSQL ${String(row!['version'])}.`, 'PostgreSQL 14 or later is needed.')
+      throw new AuditError(
+        'AUDIT_DATABASE_UNSUPPORTED',
+        `The server is PostgreSQL ${String(row!['version'])}.`,
+        'PostgreSQL 14 or later is needed.',
+      )
     },
     async installed(run) {
       const [there] = await run(`select to_regclass('whodunit.trail') is not null as yes`)
@@ -36,11 +54,16 @@ export const postgres: Dialect = {
     },
     upgrade: (from) => [
       ...trailVersions.slice(from).flatMap((steps) => steps.map((sql) => ({ sql }))),
-      ...(from > 0 ? ['data_exports', 'login_attempts', 'requests', 'system_events', 'entries'] : []).map((view) => ({
-        sql: `drop view if exists whodunit.${view}`,
-      })),
+      ...(from > 0 ? ['data_exports', 'login_attempts', 'requests', 'system_events', 'entries'] : []).map(
+        (view) => ({
+          sql: `drop view if exists whodunit.${view}`,
+        }),
+      ),
       ...replaceable.map((sql) => ({ sql })),
-      { sql: 'update whodunit.trail set version = $1::int, functions = $2', parameters: [trailVersions.length, fingerprint] },
+      {
+        sql: 'update whodunit.trail set version = $1::int, functions = $2',
+        parameters: [trailVersions.length, fingerprint],
+      },
     ],
     secure,
     async prepare(run) {
@@ -62,9 +85,17 @@ export const postgres: Dialect = {
     catalogue: readCatalogue,
     text: captureText,
     install: (plan) => [createFunction(plan), ...createTriggers(plan)],
-    replace: (plan) => [createFunction(plan)],
-    enable: (plan) => [triggerName, truncateTriggerName].map((trigger) => `alter table ${table(plan.table)} enable trigger ${name(trigger)}`),
+    // a renamed table keeps a trigger that calls the function of its old name, which another table may have by now
+    replace: (plan) =>
+      plan.table.installed?.name === functionName(plan.table)
+        ? [createFunction(plan)]
+        : [createFunction(plan), ...createTriggers(plan)],
+    enable: (plan) =>
+      [triggerName, truncateTriggerName].map(
+        (trigger) => `alter table ${table(plan.table)} enable trigger ${name(trigger)}`,
+      ),
     remove: dropCapture,
+    sweep,
     all: {
       sql: `select n.nspname as schema, c.relname as name from pg_trigger t join pg_class c on c.oid = t.tgrelid
         join pg_namespace n on n.oid = c.relnamespace where t.tgname = $1 and not t.tgisinternal and t.tgparentid = 0`,
@@ -78,7 +109,9 @@ export const postgres: Dialect = {
 }
 
 async function storedPolicy(run: RunSql): Promise<{ policy: Policy; fingerprint: string } | null> {
-  const [row] = await run('select policy::text as policy, fingerprint from whodunit.policy order by id desc limit 1')
+  const [row] = await run(
+    'select policy::text as policy, fingerprint from whodunit.policy order by id desc limit 1',
+  )
   if (!row) return null
   return { policy: JSON.parse(String(row['policy'])) as Policy, fingerprint: String(row['fingerprint']) }
 }

@@ -1,4 +1,14 @@
-import { DummyDriver, type Expression, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, type RawBuilder, sql, type SqlBool } from 'kysely'
+import {
+  DummyDriver,
+  type Expression,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type RawBuilder,
+  sql,
+  type SqlBool,
+} from 'kysely'
 import { lineSeparator, restLines } from '../../core/internal.ts'
 import type { ReadDialect, TrailTables } from '../dialect.ts'
 import { literal, name, table } from './quote.ts'
@@ -11,7 +21,6 @@ const db = new Kysely<TrailTables>({
     createQueryCompiler: () => new PostgresQueryCompiler(),
   },
 }).withSchema('whodunit')
-
 
 /** Exact, unlike `to_timestamp`, which counts in floating seconds. */
 const moment = (micros: string): RawBuilder<unknown> =>
@@ -36,7 +45,9 @@ export const read: ReadDialect = {
   since: (date) => sql<SqlBool>`e.at >= ${date.toISOString()}::timestamptz`,
   until: (date) => sql<SqlBool>`e.at < ${date.toISOString()}::timestamptz`,
   contextLine: (line) =>
-    sql<string | null>`nullif(split_part(e.context, ${sql.lit(lineSeparator)}, ${sql.lit(restLines.indexOf(line) + 1)}), '')`,
+    sql<
+      string | null
+    >`nullif(split_part(e.context, ${sql.lit(lineSeparator)}, ${sql.lit(restLines.indexOf(line) + 1)}), '')`,
   target: (model, ids) =>
     sql<SqlBool>`(e.model = ${model} and left(e.target_id, 200) = any(${ids.map((id) => cut(id))}::text[]) and e.target_id = any(${ids}::text[]))`,
   moves: (model, ids) => ({
@@ -62,7 +73,9 @@ export const read: ReadDialect = {
   },
   labels: (of, template, ids) => {
     const key = `${name(of.key[0] ?? 'id')}::text`
-    const pieces = template.map((piece) => (typeof piece === 'string' ? literal(piece) : `${name(piece.column)}::text`))
+    const pieces = template.map((piece) =>
+      typeof piece === 'string' ? literal(piece) : `${name(piece.column)}::text`,
+    )
     return {
       sql: `select ${key} as key, concat(${pieces.join(', ')}) as label from ${table(of)} where ${key} = any($1::text[])`,
       parameters: [ids],
@@ -74,4 +87,3 @@ export const read: ReadDialect = {
 function cut(id: string): string {
   return id.length <= 200 ? id : [...id].slice(0, 200).join('')
 }
-

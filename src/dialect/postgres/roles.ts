@@ -1,7 +1,11 @@
 import type { RunSql } from '../dialect.ts'
 import { name } from './quote.ts'
 
-export const roles = { owner: 'whodunit_owner', writer: 'whodunit_writer', reader: 'whodunit_reader' } as const
+export const roles = {
+  owner: 'whodunit_owner',
+  writer: 'whodunit_writer',
+  reader: 'whodunit_reader',
+} as const
 
 /** What each role may do; granted again at every migrate, so that nothing is left over from an older version. */
 const rights: readonly string[] = [
