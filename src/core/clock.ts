@@ -5,15 +5,18 @@ export interface Instant {
   readonly micros: number
 }
 
-let origin = performance.timeOrigin
+/** Milliseconds by which the two clocks may differ before the system's clock is taken to have been set. */
+const tolerance = 5
+let shift = 0
 
 /** The system's clock, as fine as the process can tell. Follows the system when its clock is set. */
 export function preciseNow(): Instant {
   const wall = Date.now()
-  let fine = origin + performance.now()
-  if (fine < wall || fine >= wall + 1) {
-    origin += wall + 0.5 - fine // the two clocks drift apart; within the millisecond, the finer one is the guess
-    fine = wall + 0.5
+  let fine = performance.timeOrigin + performance.now() + shift
+  if (Math.abs(fine - wall) > tolerance) {
+    shift += wall - fine
+    fine = wall
   }
-  return { at: new Date(wall), micros: Math.min(999, Math.floor((fine - wall) * 1_000)) }
+  const whole = Math.floor(fine)
+  return { at: new Date(whole), micros: Math.floor((fine - whole) * 1_000) }
 }
