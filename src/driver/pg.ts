@@ -1,7 +1,7 @@
 import { AuditError } from '../core/internal.ts'
 import type { RunSql } from '../dialect/dialect.ts'
 import type { Driver, Session } from './driver.ts'
-import { bindContext, checkClient, type ClientLike, instrument } from './pg-client.ts'
+import { bindContext, checkClient, type ClientLike, instrument } from './pg/client.ts'
 
 /** What is used of a `pg.Pool`. */
 export interface PgPoolLike {

@@ -56,7 +56,7 @@ export interface TextWithContext {
  * hold already, and again behind each one that may end or undo what was set.
  */
 export function withContext(text: string, context: string, holds: boolean): TextWithContext {
-  if (copiesOut.test(text)) return { text, shifts: [], sets: [], holds }
+  if (text.trim() === '' || copiesOut.test(text)) return { text, shifts: [], sets: [], holds }
   const setter = `set local whodunit.context = ${literal(context)};`
   const length = [...setter].length
   const shifts: { at: number; length: number }[] = []

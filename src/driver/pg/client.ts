@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { type AuditScope, AuditError, currentScope } from '../core/internal.ts'
+import { type AuditScope, AuditError, currentScope } from '../../core/internal.ts'
 import {
   forgetsContext,
   rowsChanged,
@@ -7,7 +7,7 @@ import {
   statementKind,
   type TextWithContext,
   withContext,
-} from './statement.ts'
+} from '../base/statement.ts'
 
 /*
  * How the context travels through node-postgres without a round trip of its own.
