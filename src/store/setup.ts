@@ -47,7 +47,8 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
     const before = await trail.installed(session.run)
     if (before && before.version > trail.version) throw newer(before.version)
     const stored = before ? await trail.storedPolicy(session.run) : null
-    const policy = given ?? stored?.policy
+    // in the form in which it is stored: the triggers' text must not depend on the order of keys
+    const policy = given ? (JSON.parse(canonicalPolicy(given)) as Policy) : stored?.policy
     if (!policy) {
       throw new AuditError(
         'AUDIT_POLICY_NONE',
