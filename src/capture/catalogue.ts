@@ -44,6 +44,8 @@ export interface CatalogueColumn {
   readonly exactEquality: boolean
   /** Whether values can be longer than the policy allows. */
   readonly unbounded: boolean
+  /** Of a domain, which may refuse NULL. */
+  readonly domain: boolean
   /** Computed when read, so that a trigger cannot see it. */
   readonly virtual: boolean
 }

@@ -6,6 +6,7 @@ import {
   type Policy,
   type Redaction,
   redactionOf,
+  secretColumns,
   type Severity,
   suggest,
 } from '../core/internal.ts'
@@ -31,10 +32,18 @@ export interface TablePlan {
     readonly update: boolean
     readonly delete: boolean
     readonly truncate: boolean
+    readonly softDelete: boolean
+    readonly restore: boolean
   }
   readonly maxValueBytes: number
   /** Names that are secret inside JSON values, on top of the built-in list. */
   readonly nestedSecrets: readonly string[]
+  /** Names that are secret if a column gets one later, on top of the built-in list; in lower case. */
+  readonly secretColumns: readonly string[]
+  /** Whether only listed columns are recorded, so that one added later is not. */
+  readonly closed: boolean
+  /** Whether the application may skip capture. */
+  readonly allowSkip: boolean
   readonly addresses: boolean
 }
 
@@ -89,7 +98,7 @@ function planTable(policy: Policy, table: CatalogueTable): TablePlan {
     key: table.key.map((name) => column(name)!),
     columns,
     label: parseTemplate(model.label ?? '').map((piece) =>
-      typeof piece === 'string' ? piece : column(piece.column)!,
+      typeof piece === 'string' ? piece : (column(piece.column) ?? `{${piece.column}}`),
     ),
     subject: column(model.subject),
     softDelete: column(model.softDelete),
@@ -102,9 +111,14 @@ function planTable(policy: Policy, table: CatalogueTable): TablePlan {
       update: does('UPDATE'),
       delete: does('DELETE'),
       truncate: does('TRUNCATE'),
+      softDelete: does('SOFT_DELETE'),
+      restore: does('RESTORE'),
     },
     maxValueBytes: policy.maxValueBytes ?? defaultMaxValueBytes,
     nestedSecrets: nestedSecrets(policy),
+    secretColumns: secretColumns(policy, table.model),
+    closed: (model.include?.length ?? 0) > 0,
+    allowSkip: policy.allowSkip ?? true,
     addresses: policy.addresses ?? true,
   }
 }

@@ -15,6 +15,19 @@ export function redactionOf(policy: Policy, model: string, column: string): Reda
   return isSecretName(column) ? 'mask' : 'keep'
 }
 
+/** Columns that the policy hides in a table, by whatever name they may get there later; in lower case. */
+export function secretColumns(policy: Policy, model: string): readonly string[] {
+  const own = modelPolicy(policy, model)
+  const named = Object.entries((own && own.redact) || {}).filter(([, how]) => how !== 'keep')
+  const patterns = (policy.redact ?? []).map((pattern) => pattern.slice(pattern.lastIndexOf('.') + 1))
+  return [
+    ...named.map(([column]) => column.toLowerCase()),
+    ...patterns
+      .filter((column) => policy.redact?.some((pattern) => matches(pattern, model, column)))
+      .map((column) => column.toLowerCase()),
+  ]
+}
+
 /** The names that are secret at any depth of a JSON value, on top of the built-in list. */
 export function nestedSecrets(policy: Policy): readonly string[] {
   return (policy.redact ?? [])

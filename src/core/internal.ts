@@ -27,6 +27,6 @@ export {
 } from './policy.ts'
 export type { Page, Query } from './query.ts'
 export { isSecretName, secretWords, type Redaction } from './redact.ts'
-export { nestedSecrets, redactionOf } from './apply-policy.ts'
+export { nestedSecrets, redactionOf, secretColumns } from './apply-policy.ts'
 export type { AuditSummary, SummaryCount, SummaryQuery } from './summary.ts'
 export { lineSeparator, partSeparator, restLines, skipMark, decodeParts, encodeParts } from './wire.ts'

@@ -45,7 +45,9 @@ export async function readShapes(pool: Pool): Promise<Shape[]> {
 export async function readState(pool: Pool, shapes: readonly Shape[]): Promise<State> {
   const client = await pool.connect()
   try {
-    await client.query(`begin; set local timezone = 'UTC'; set local datestyle = 'ISO'; set local intervalstyle = 'postgres'; set local bytea_output = 'hex'`)
+    await client.query(
+      `begin; set local timezone = 'UTC'; set local datestyle = 'ISO'; set local intervalstyle = 'postgres'; set local bytea_output = 'hex'`,
+    )
     const state: State = new Map()
     for (const shape of shapes) {
       const list = shape.columns.map(({ name }) => `"${name.replaceAll('"', '""')}"::text`).join(', ')
@@ -55,7 +57,9 @@ export async function readState(pool: Pool, shapes: readonly Shape[]): Promise<S
       })
       const table: TableState = new Map()
       for (const values of rows) {
-        const row = Object.fromEntries(shape.columns.map(({ name, type }, index) => [name, plain(values[index] ?? null, type)]))
+        const row = Object.fromEntries(
+          shape.columns.map(({ name, type }, index) => [name, plain(values[index] ?? null, type)]),
+        )
         put(table, shape, row)
       }
       state.set(shape.name, table)
@@ -103,7 +107,8 @@ function take(table: TableState, shape: Shape, id: string | null, before: Row): 
   const row = table.get(key)
   if (!row) throw new Error(`${shape.name} ${key} is not there`)
   for (const [column, value] of Object.entries(before)) {
-    if (row[column] !== value) throw new Error(`${shape.name} ${key}: ${column} was ${row[column]}, the entry says ${value}`)
+    if (row[column] !== value)
+      throw new Error(`${shape.name} ${key}: ${column} was ${row[column]}, the entry says ${value}`)
   }
   table.delete(key)
   return row
@@ -111,11 +116,14 @@ function take(table: TableState, shape: Shape, id: string | null, before: Row): 
 
 function keyOf(shape: Shape, row: Row): string {
   if (shape.key.length === 0) return JSON.stringify(shape.columns.map(({ name }) => row[name]))
-  return shape.key.length === 1 ? String(row[shape.key[0]!]) : JSON.stringify(shape.key.map((name) => row[name]))
+  return shape.key.length === 1
+    ? String(row[shape.key[0]!])
+    : JSON.stringify(shape.key.map((name) => row[name]))
 }
 
 function textOf(value: ChangeValue, type: string): string | null {
-  if (typeof value === 'object' && value !== null) throw new Error(`a mark in place of a value: ${JSON.stringify(value)}`)
+  if (typeof value === 'object' && value !== null)
+    throw new Error(`a mark in place of a value: ${JSON.stringify(value)}`)
   return plain(value === null ? null : String(value), type)
 }
 

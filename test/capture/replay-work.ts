@@ -20,7 +20,16 @@ export interface Write {
   readonly values?: unknown[]
 }
 
-const texts = ['plain', '', 'O\'Brien "x" \\ % $1', 'žluťoučký 🎵', 'line\nbreak\ttab', 'null', '{"a":1}', '0']
+const texts = [
+  'plain',
+  '',
+  'O\'Brien "x" \\ % $1',
+  'žluťoučký 🎵',
+  'line\nbreak\ttab',
+  'null',
+  '{"a":1}',
+  '0',
+]
 const types: [string, readonly unknown[]][] = [
   ['flag', [true, false, null]],
   ['small', [0, -32_768, 32_767, null]],
@@ -53,26 +62,81 @@ export function randomWrite(random: Random, n: number): Write {
   const [column, values] = random.pick(types)
   const any = random.int(1, 59)
   return random.pick<() => Write>([
-    () => ({ model: 'customer', sql: 'update customer set city = $1, company = $2 where customer_id = $3', values: [text, random.pick([null, text]), any] }),
+    () => ({
+      model: 'customer',
+      sql: 'update customer set city = $1, company = $2 where customer_id = $3',
+      values: [text, random.pick([null, text]), any],
+    }),
     () => ({ model: 'customer', sql: `update customer set phone = phone where customer_id = ${any}` }),
-    () => ({ model: 'invoice_line', sql: `update invoice_line set quantity = quantity + 1 where invoice_id = ${random.int(1, 412)}` }),
-    () => ({ model: 'track', sql: `update track set unit_price = unit_price + 0.01 where genre_id = ${random.int(15, 25)}` }),
-    () => ({ model: 'artist', sql: 'insert into artist (artist_id, name) values ($1, $2)', values: [id, text] }),
-    () => ({ model: 'artist', sql: `update artist set artist_id = artist_id + 1000000 where artist_id = (select max(artist_id) from artist where artist_id between 100000 and 999999)` }),
-    () => ({ model: 'artist', sql: `delete from artist where artist_id = (select min(artist_id) from artist where artist_id > 100000)` }),
-    () => ({ model: 'playlist_track', sql: `insert into playlist_track select ${random.int(1, 18)}, track_id from track where track_id % 97 = ${random.int(0, 96)} on conflict do nothing` }),
-    () => ({ model: 'playlist_track', sql: `delete from playlist_track where playlist_id = ${random.int(1, 18)} and track_id % 53 = ${random.int(0, 52)}` }),
-    () => ({ model: 'genre', sql: `insert into genre values (${random.int(1, 40)}, $1) on conflict (genre_id) do update set name = excluded.name`, values: [text] }),
-    () => ({ model: 'genre', sql: `merge into genre g using (values (${random.int(1, 60)})) as v(id) on g.genre_id = v.id when matched then update set name = 'm${n}' when not matched then insert values (v.id, 'new')` }),
-    () => ({ model: 'odd_types', sql: `insert into odd_types ("${column}") values ($1)`, values: [random.pick(values)] }),
-    () => ({ model: 'odd_types', sql: `update odd_types set "${column}" = $1 where id % 7 = ${random.int(0, 6)}`, values: [random.pick(values)] }),
+    () => ({
+      model: 'invoice_line',
+      sql: `update invoice_line set quantity = quantity + 1 where invoice_id = ${random.int(1, 412)}`,
+    }),
+    () => ({
+      model: 'track',
+      sql: `update track set unit_price = unit_price + 0.01 where genre_id = ${random.int(15, 25)}`,
+    }),
+    () => ({
+      model: 'artist',
+      sql: 'insert into artist (artist_id, name) values ($1, $2)',
+      values: [id, text],
+    }),
+    () => ({
+      model: 'artist',
+      sql: `update artist set artist_id = artist_id + 1000000 where artist_id = (select max(artist_id) from artist where artist_id between 100000 and 999999)`,
+    }),
+    () => ({
+      model: 'artist',
+      sql: `delete from artist where artist_id = (select min(artist_id) from artist where artist_id > 100000)`,
+    }),
+    () => ({
+      model: 'playlist_track',
+      sql: `insert into playlist_track select ${random.int(1, 18)}, track_id from track where track_id % 97 = ${random.int(0, 96)} on conflict do nothing`,
+    }),
+    () => ({
+      model: 'playlist_track',
+      sql: `delete from playlist_track where playlist_id = ${random.int(1, 18)} and track_id % 53 = ${random.int(0, 52)}`,
+    }),
+    () => ({
+      model: 'genre',
+      sql: `insert into genre values (${random.int(1, 40)}, $1) on conflict (genre_id) do update set name = excluded.name`,
+      values: [text],
+    }),
+    () => ({
+      model: 'genre',
+      sql: `merge into genre g using (values (${random.int(1, 60)})) as v(id) on g.genre_id = v.id when matched then update set name = 'm${n}' when not matched then insert values (v.id, 'new')`,
+    }),
+    () => ({
+      model: 'odd_types',
+      sql: `insert into odd_types ("${column}") values ($1)`,
+      values: [random.pick(values)],
+    }),
+    () => ({
+      model: 'odd_types',
+      sql: `update odd_types set "${column}" = $1 where id % 7 = ${random.int(0, 6)}`,
+      values: [random.pick(values)],
+    }),
     () => ({ model: 'odd_types', sql: `delete from odd_types where id % 31 = ${random.int(0, 30)}` }),
-    () => ({ model: 'select "ünïcode" 🎵', sql: `insert into "select ""ünïcode"" 🎵" values ($1, $2, $3) on conflict ("group by", "a ""b") do update set "payload $$" = excluded."payload $$"`, values: [random.int(1, 9), text, random.pick(texts)] }),
-    () => ({ model: 'select "ünïcode" 🎵', sql: `update "select ""ünïcode"" 🎵" set "group by" = "group by" + 10 + ${n} where "group by" = ${random.int(1, 9)}` }),
-    () => ({ model: 'keyless', sql: `insert into keyless select ${random.int(1, 3)}, $1 from generate_series(1, 3)`, values: [text] }),
+    () => ({
+      model: 'select "ünïcode" 🎵',
+      sql: `insert into "select ""ünïcode"" 🎵" values ($1, $2, $3) on conflict ("group by", "a ""b") do update set "payload $$" = excluded."payload $$"`,
+      values: [random.int(1, 9), text, random.pick(texts)],
+    }),
+    () => ({
+      model: 'select "ünïcode" 🎵',
+      sql: `update "select ""ünïcode"" 🎵" set "group by" = "group by" + 10 + ${n} where "group by" = ${random.int(1, 9)}`,
+    }),
+    () => ({
+      model: 'keyless',
+      sql: `insert into keyless select ${random.int(1, 3)}, $1 from generate_series(1, 3)`,
+      values: [text],
+    }),
     () => ({ model: 'keyless', sql: `delete from keyless where a = ${random.int(1, 3)}` }),
     () => ({ model: 'measure', sql: `insert into measure values ('2026-01-05', ${id}, 1.50)` }),
-    () => ({ model: 'measure', sql: `update measure set value = value * 2 where id % 3 = ${random.int(0, 2)}` }),
+    () => ({
+      model: 'measure',
+      sql: `update measure set value = value * 2 where id % 3 = ${random.int(0, 2)}`,
+    }),
   ])()
 }
 

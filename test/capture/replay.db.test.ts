@@ -24,7 +24,9 @@ const statements = { sent: 0, failed: 0 }
 beforeAll(async () => {
   database = await chinook()
   await database.pool.query(oddTables)
-  await database.pool.query(`insert into parent select i, 'p' || i from generate_series(1, 60) i; insert into child select i, i, 'c' from generate_series(1, 60) i`)
+  await database.pool.query(
+    `insert into parent select i, 'p' || i from generate_series(1, 60) i; insert into child select i, i, 'c' from generate_series(1, 60) i`,
+  )
   pool = new Pool({ connectionString: database.url, max: 3 })
   pool.on('error', () => {})
   audit = createAudit({ database: fromPg(pool) })
@@ -89,7 +91,8 @@ async function transaction(random: ReturnType<typeof createRandom>, n: number, w
     await write(who)
     await client.query('savepoint one')
     const kept = done.length
-    const inner = (): Promise<void> => audit.withContext({ actor: { id: `${who}-inner` } }, () => write(`${who}-inner`))
+    const inner = (): Promise<void> =>
+      audit.withContext({ actor: { id: `${who}-inner` } }, () => write(`${who}-inner`))
     await (who !== 'nobody' && random.next() < 0.5 ? inner() : write(who))
     if (random.next() < 0.5) {
       await client.query('rollback to savepoint one')
@@ -100,7 +103,9 @@ async function transaction(random: ReturnType<typeof createRandom>, n: number, w
     if (random.next() < 0.2) {
       const { rowCount } = await client.query(`delete from child where parent_id = $1`, [random.int(1, 60)])
       done.push([who, 'child', rowCount ?? 0])
-      const gone = await client.query(`delete from parent where id = (select min(id) from parent where not exists (select from child where parent_id = parent.id))`)
+      const gone = await client.query(
+        `delete from parent where id = (select min(id) from parent where not exists (select from child where parent_id = parent.id))`,
+      )
       done.push([who, 'parent', gone.rowCount ?? 0])
       statements.sent += 2
     }
@@ -132,7 +137,8 @@ describe('the trail of a few thousand mixed statements by 8 contexts on a pool o
   it('rebuilds every table, value for value, from CREATE, UPDATE and DELETE entries [A1, A2, A3, B1]', () => {
     replay(base, shapes, entries)
     for (const { name } of shapes) {
-      const rows = (state: State): string[] => [...state.get(name)!.values()].map((row) => JSON.stringify(row)).toSorted((a, b) => (a < b ? -1 : 1))
+      const rows = (state: State): string[] =>
+        [...state.get(name)!.values()].map((row) => JSON.stringify(row)).toSorted((a, b) => (a < b ? -1 : 1))
       expect(rows(base), name).toEqual(rows(real))
     }
   })
@@ -158,7 +164,8 @@ describe('the trail of a few thousand mixed statements by 8 contexts on a pool o
     }
     // these statements change every row that they touch
     for (const [key, rows] of written) {
-      if (/ (invoice_line|track|artist|playlist_track|keyless|child|parent)$/.test(key)) expect(recorded.get(key), key).toBe(rows)
+      if (/ (invoice_line|track|artist|playlist_track|keyless|child|parent)$/.test(key))
+        expect(recorded.get(key), key).toBe(rows)
     }
   })
 

@@ -29,11 +29,15 @@ const pinned = [
   ['xmloption', "'content'"],
 ] as const
 
+const moneySetting = ['lc_monetary', "'C'"] as const
+
 export function createFunction(plan: TablePlan): string {
   return [
     `create or replace function whodunit.${name(functionName(plan.table))}() returns trigger`,
     `language plpgsql security definer`,
-    ...pinned.map(([setting, value]) => `set ${setting} = ${value}`),
+    ...[...pinned, ...(plan.columns.some(({ type }) => type === 'money') ? [moneySetting] : [])].map(
+      ([setting, value]) => `set ${setting} = ${value}`,
+    ),
     `as ${dollarQuote(captureText(plan))}`,
   ].join('\n')
 }
@@ -41,10 +45,9 @@ export function createFunction(plan: TablePlan): string {
 /** The body of the trigger's function. What is compared to find drift is this text. */
 export function captureText(plan: TablePlan): string {
   const { actions } = plan
+  const updates = actions.update || (plan.softDelete !== null && (actions.softDelete || actions.restore))
   const branches = [
-    actions.update
-      ? `if tg_op = 'UPDATE' then\n${update(plan)}`
-      : `if tg_op = 'UPDATE' then\n      return null;`,
+    updates ? `if tg_op = 'UPDATE' then\n${update(plan)}` : `if tg_op = 'UPDATE' then\n      return null;`,
     actions.create
       ? `elsif tg_op = 'INSERT' then\n${wholeRow(plan, 'new', 'CREATE')}`
       : `elsif tg_op = 'INSERT' then\n      return null;`,
@@ -71,8 +74,12 @@ begin
     return null;
   end if;
   if context like '${skipMark}%' then
-    perform whodunit.capture_statement('SKIPPED', ${literal(plan.model)}, context);
-    return null;
+    ${
+      plan.allowSkip
+        ? `perform whodunit.capture_statement('SKIPPED', ${literal(plan.model)}, context);
+    return null;`
+        : `context := substr(context, ${skipMark.length + 1});  -- the policy forbids to skip`
+    }
   end if;
   begin
     ${branches.join('\n    ')}
@@ -139,6 +146,7 @@ function update(plan: TablePlan): string {
   lines.push(
     `if changes <> '' then`,
     `  action := ${actionOfUpdate(plan)};`,
+    ...notRecorded(plan),
     ...rowFacts(plan, 'old', 'new').map((line) => `  ${line}`),
     'end if;',
   )
@@ -149,6 +157,19 @@ function actionOfUpdate({ softDelete }: TablePlan): string {
   if (!softDelete) return `'UPDATE'`
   const column = name(softDelete.name)
   return `case when old.${column} is null and new.${column} is not null then 'SOFT_DELETE' when old.${column} is not null and new.${column} is null then 'RESTORE' else 'UPDATE' end`
+}
+
+/** Of updates, which with a soft delete are of three kinds, the policy may leave out some. */
+function notRecorded({ softDelete, actions }: TablePlan): string[] {
+  if (!softDelete) return []
+  const left = Object.entries({
+    UPDATE: actions.update,
+    SOFT_DELETE: actions.softDelete,
+    RESTORE: actions.restore,
+  })
+    .filter(([, does]) => !does)
+    .map(([action]) => literal(action))
+  return left.length > 0 ? [`  if action in (${left.join(', ')}) then return null; end if;`] : []
 }
 
 /** Columns a single expression joins at most: the server's stack bounds how deep one may be. */
@@ -165,8 +186,17 @@ function wholeRow(plan: TablePlan, row: 'new' | 'old', action: string): string {
     })
     lines.push(`changes := changes || ${parts.join(' || ')};`)
   }
-  for (const column of plan.columns) if (!column.virtual) lines.push(`rest.${name(column.name)} := null;`)
-  lines.push('drift := not (rest is null);', ...rowFacts(plan, row, row))
+  const domains = plan.columns.filter((column) => column.domain && !column.virtual)
+  for (const column of plan.columns) {
+    if (!column.virtual && !column.domain) lines.push(`rest.${name(column.name)} := null;`)
+  }
+  // a domain may refuse NULL, so its columns stay, and what else is there is looked for
+  lines.push(
+    domains.length === 0
+      ? 'drift := not (rest is null);'
+      : `drift := (json_strip_nulls(row_to_json(rest))::jsonb - array[${domains.map((column) => literal(column.name)).join(', ')}]) <> '{}';`,
+    ...rowFacts(plan, row, row),
+  )
   return indent(lines)
 }
 
@@ -227,14 +257,19 @@ function secretNames(plan: TablePlan): string {
 }
 
 function driftBranch(plan: TablePlan): string {
-  const hidden = plan.columns.filter((column) => column.redaction !== 'keep').map((column) => column.name)
-  const dropped = plan.columns.filter((column) => !column.recorded).map((column) => column.name)
-  const known = plan.columns.map((column) => column.name)
-  const ignored = plan.columns.filter((column) => column.ignored).map((column) => column.name)
-  const lists = [known, hidden, dropped, ignored].map(
-    (names) => `array[${names.map(literal).join(', ')}]::text[]`,
-  )
-  const sql = `whodunit.generic_capture(tg_relid, tg_op, ${lists.join(', ')})`
+  const names = (which: (column: PlannedColumn) => boolean): string[] =>
+    plan.columns.filter(which).map((column) => column.name)
+  const known = {
+    known: names(() => true),
+    hidden: names((column) => column.redaction !== 'keep'),
+    dropped: names((column) => !column.recorded),
+    ignored: names((column) => column.ignored),
+    secrets: plan.secretColumns,
+    nested: plan.nestedSecrets,
+    closed: plan.closed,
+    limit: plan.maxValueBytes,
+  }
+  const sql = `whodunit.generic_capture(tg_relid, tg_op, ${literal(JSON.stringify(known))})`
   return `action := case tg_op when 'INSERT' then 'CREATE' else tg_op end;
     ignored := '';
     if tg_op = 'INSERT' then
@@ -270,6 +305,9 @@ export const sweep = `do $$ declare unused regprocedure; begin
   for unused in select p.oid from pg_proc p where p.pronamespace = 'whodunit'::regnamespace and p.proname like 'capture %'
     and not exists (select from pg_trigger t where t.tgfoid = p.oid)
   loop execute format('drop function %s', unused); end loop; end $$`
+
+/** The built-in secret names as they show in a text that has lost everything but letters and digits. */
+export const secretPattern: string = literal(secretWords.map((word) => word.replaceAll(' ', '')).join('|'))
 
 /** For the trail's own functions: the built-in secret names as a list. */
 export const secretWordList: string = `array[${secretWords.map(literal).join(', ')}]::text[]`

@@ -54,13 +54,20 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
   }
 }
 
+/** The type below a domain, which decides how its values print and compare. */
+const baseType = `case t.typtype when 'd' then (
+    with recursive below as (
+      select t.typbasetype as type
+      union all select b.typbasetype from below join pg_type b on b.oid = below.type where b.typtype = 'd')
+    select b.typname from below join pg_type b on b.oid = below.type where b.typtype <> 'd') else t.typname end`
+
 async function readColumns(
   run: RunSql,
   schemas: readonly string[],
   virtual: boolean,
 ): Promise<Map<string, CatalogueColumn[]>> {
   const rows = await run(
-    `select a.attrelid::text as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type, t.typname as base,
+    `select a.attrelid::text as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type, ${baseType} as base, t.typtype = 'd' as domain,
        coalesce(co.collisdeterministic, true) as deterministic, a.atttypmod as modifier,
        ${virtual ? `a.attgenerated = 'v'` : 'false'} as virtual
      from pg_attribute a
@@ -100,6 +107,7 @@ function toColumn(row: SqlRow): CatalogueColumn {
       !(exact.has(base) && base !== 'bytea' && base !== 'varbit') &&
       base !== 'numeric' &&
       !limited,
+    domain: row['domain'] === true,
     virtual: row['virtual'] === true,
   }
 }

@@ -1,5 +1,5 @@
 import { kinds, lineSeparator, partSeparator, restLines, skipMark } from '../../core/internal.ts'
-import { secretWordList } from './capture.ts'
+import { secretPattern, secretWordList } from './capture.ts'
 import { monthsAhead } from './trail.ts'
 
 const part = `e'\\x${partSeparator.charCodeAt(0).toString(16)}'`
@@ -57,7 +57,7 @@ export const trailFunctions: readonly string[] = [
   language plpgsql immutable strict ${pinned} as $$
   declare
     secrets text[] := ${secretWordList};
-    words text[] := array_remove(regexp_split_to_array(lower(regexp_replace(name, '([a-z0-9])([A-Z])', '\\1 \\2', 'g')), '[^a-z0-9]+'), '');
+    words text[] := array_remove(regexp_split_to_array(lower(regexp_replace(name, '([a-z0-9])([A-Z])', e'\\\\1 \\\\2', 'g')), '[^a-z0-9]+'), '');
   begin
     for i in 1 .. coalesce(array_length(words, 1), 0) loop
       if words[i] = any(secrets) or (words[i] || ' ' || words[i + 1]) = any(secrets) or (words[i] || words[i + 1]) = any(secrets) then
@@ -82,65 +82,90 @@ export const trailFunctions: readonly string[] = [
       else value end;
   end $$`,
 
-  // The exact text where nothing in it is secret; masked as a whole where it cannot be read
+  // The exact text where nothing in it is secret; masked as a whole where it cannot be read. To read it costs, so first
+  // it is looked for words that could make a name secret, in whatever way it is written
   `create or replace function whodunit.redact_json(value text, names text[]) returns text
   language plpgsql immutable ${pinned} as $$
   declare
+    squeezed text := lower(translate(value, e' !"#$%&''()*+,-./:;<=>?@[\\\\]^_\\x60{|}~\\t\\n\\r', ''));
     plain jsonb;
     masked jsonb;
   begin
-    if value is null or (value !~* array_to_string(${secretWordList}, '|') and value !~* '[a-z0-9]_?(key|number|code)' and cardinality(names) = 0) then
+    if value is null or (squeezed !~ ${secretPattern} and position(chr(92) || 'u' in value) = 0
+      and octet_length(value) = length(value) and cardinality(names) = 0) then
       return value;
     end if;
-    plain := value::jsonb;
-    masked := whodunit.mask_json(plain, (select array_agg(lower(name)) from unnest(names) as name));
+    -- jsonb takes neither NUL nor half a character, which json may hold
+    plain := regexp_replace(value, e'(?<!\\\\\\\\)((\\\\\\\\\\\\\\\\)*)\\\\\\\\u(0000|d[89a-f][0-9a-f]{2})', e'\\\\1', 'gi')::jsonb;
+    masked := whodunit.mask_json(plain, array(select lower(name) from unnest(names) as name));
     return case when masked = plain then value else masked::text end;
   exception when others then
     return '{"$":"masked"}';
   end $$`,
 
   // SQL that records a row without knowing its columns: for the time between a change of the table and migrate.
-  // A column unknown to the plan is masked while a masked one is missing: it may be the same column renamed.
-  `create or replace function whodunit.generic_capture(relation oid, operation text, known text[], hidden text[], dropped text[], ignored text[])
+  // A column unknown to the plan may be a known one renamed: it is masked while a hidden one, or one left out, is missing.
+  `create or replace function whodunit.generic_capture(relation oid, operation text, plan json)
   returns text language plpgsql stable ${pinned} as $$
   declare
-    renamed bool := exists (select from unnest(hidden) as h where not exists (
-      select from pg_attribute where attrelid = relation and attname = h and attnum > 0 and not attisdropped));
+    known text[] := array(select json_array_elements_text(plan -> 'known'));
+    hidden text[] := array(select json_array_elements_text(plan -> 'hidden'));
+    dropped text[] := array(select json_array_elements_text(plan -> 'dropped'));
+    ignored text[] := array(select json_array_elements_text(plan -> 'ignored'));
+    secrets text[] := array(select json_array_elements_text(plan -> 'secrets'));
+    nested text[] := array(select json_array_elements_text(plan -> 'nested'));
+    closed bool := (plan ->> 'closed')::bool;
+    present text[] := array(select attname from pg_attribute where attrelid = relation and attnum > 0 and not attisdropped);
+    renamed bool := not (hidden || dropped) <@ present;
+    lost bool := not known <@ present;
     pieces text[] := '{}';
     counted text[] := '{}';
     keys text[] := '{}';
     moved text[] := '{}';
+    sides text[];
+    differs text;
     c record;
-    before text;
-    after text;
   begin
     for c in
-      select a.attname as name, format('%I', a.attname) as quoted, t.typname as type, k.place,
-        a.attname = any(hidden) or whodunit.is_secret(a.attname) and not a.attname = any(known)
-          or (renamed and not a.attname = any(known)) as secret
+      select a.attname as name, format('%I', a.attname) as quoted, t.typname as type, k.place, a.attname = any(known) as known,
+        a.attname = any(hidden) or not a.attname = any(known)
+          and (renamed or closed or whodunit.is_secret(a.attname) or lower(a.attname) = any(secrets)) as secret
       from pg_attribute a join pg_type t on t.oid = a.atttypid
-      left join (select key.attnum, key.place from pg_index, unnest(indkey::int2[]) with ordinality as key(attnum, place)
-        where indrelid = relation and indisprimary) k on k.attnum = a.attnum
+      left join (
+        select key.attnum, key.place from (
+          select i.indkey, i.indnkeyatts from pg_index i
+          where i.indrelid = relation and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+            and (i.indisprimary or not exists (
+              select from pg_attribute n where n.attrelid = relation and n.attnum = any(i.indkey) and not n.attnotnull))
+          order by i.indisprimary desc, i.indisreplident desc, i.indnkeyatts, i.indexrelid limit 1
+        ) best, unnest(best.indkey::int2[]) with ordinality as key(attnum, place)
+        where key.place <= best.indnkeyatts) k on k.attnum = a.attnum
       where a.attrelid = relation and a.attnum > 0 and not a.attisdropped and a.attgenerated <> 'v'
       order by a.attnum
     loop
       if c.place is not null then
-        keys[c.place] := case when c.secret then '''***''' else format('($1).%s::text', c.quoted) end;
-        moved[c.place] := case when c.secret then '''***''' else format('($2).%s::text', c.quoted) end;
+        keys[c.place] := case when c.secret and not closed then '''***''' else format('($1).%s::text', c.quoted) end;
+        moved[c.place] := case when c.secret and not closed then '''***''' else format('($2).%s::text', c.quoted) end;
       end if;
-      continue when c.name = any(dropped);
-      before := case when c.secret then format('case when ($1).%s is not null then ''{"$":"masked"}''::json end', c.quoted)
-        when c.type in ('bool', 'int2', 'int4', 'float4', 'float8') then format('($1).%s', c.quoted)
-        when c.type in ('json', 'jsonb') then format('whodunit.redact_json(($1).%s::text, ''{}'')', c.quoted)
-        else format('($1).%s::text', c.quoted) end;
-      after := replace(before, '($1)', '($2)');
+      continue when c.name = any(dropped) or (closed and not lost and not c.known);
+      for side in 1..2 loop
+        sides[side] := case
+          when c.secret then format('case when ($%s).%s is not null then ''{"$":"masked"}''::json end', side, c.quoted)
+          when c.type in ('bool', 'int2', 'int4', 'float4', 'float8') then format('($%s).%s', side, c.quoted)
+          else format('case when octet_length(%1$s) > %2$s then json_build_object(''$'', ''cut'', ''length'', length(%1$s)) else to_json(%3$s) end',
+            format('($%s).%s::text', side, c.quoted), plan ->> 'limit',
+            case when c.type in ('json', 'jsonb') then format('whodunit.redact_json(($%s).%s::text, %L)', side, c.quoted, nested)
+              else format('($%s).%s::text', side, c.quoted) end)
+          end;
+      end loop;
+      differs := format('row(($2).%1$s)::record operator(pg_catalog.*<>) row(($1).%1$s)::record', c.quoted);
       pieces := pieces || format('case when %s then %L || json_build_array(%s, %s)::text end',
-        case when operation = 'UPDATE' then format('row(($2).%1$s)::record operator(pg_catalog.*<>) row(($1).%1$s)::record', c.quoted) else 'true' end,
+        case when operation = 'UPDATE' then differs else 'true' end,
         ',' || to_json(c.name)::text || ':',
-        case when operation = 'INSERT' then 'null' else before end,
-        case when operation = 'DELETE' then 'null' else after end);
+        case when operation = 'INSERT' then 'null' else sides[1] end,
+        case when operation = 'DELETE' then 'null' else sides[2] end);
       if not c.name = any(ignored) then
-        counted := counted || format('row(($2).%1$s)::record operator(pg_catalog.*<>) row(($1).%1$s)::record', c.quoted);
+        counted := counted || differs;
       end if;
     end loop;
     return format('select case when %s then array_to_string(array[%s]::text[], '''') else '''' end, %s, nullif(%s, %s)',
