@@ -5,7 +5,7 @@ import type { Database } from './database.ts'
 import { customer, employee, invoice, invoiceLine, refund } from './schema.ts'
 
 /** Gives customers without a support agent to the agent who has the fewest. Returns how many. */
-export async function assignSupportAgents(db: Database): Promise<number> {
+async function assignSupportAgents(db: Database): Promise<number> {
   return db.transaction(async (tx) => {
     const [agent] = await tx
       .select({ id: employee.id })
@@ -28,7 +28,7 @@ export async function assignSupportAgents(db: Database): Promise<number> {
 }
 
 /** Sets right the invoices whose total is not their lines less their refunds. Returns how many. */
-export async function recomputeTotals(db: Database): Promise<number> {
+async function recomputeTotals(db: Database): Promise<number> {
   const lines = sql`(SELECT sum(${invoiceLine.unitPrice} * ${invoiceLine.quantity}) FROM ${invoiceLine} WHERE ${invoiceLine.invoiceId} = ${invoice.id})`
   const refunds = sql`(SELECT coalesce(sum(${refund.amount}), 0) FROM ${refund} WHERE ${refund.invoiceId} = ${invoice.id})`
   const changed = await db

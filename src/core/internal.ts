@@ -2,8 +2,8 @@
  * What the floors below use of the core beyond its public names. Not a public path: a stranger's adapter needs only the
  * front door.
  */
-export { actorKey, actorTypes, fromActorKey } from './actor.ts'
-export { AuditScope, currentScope, runInScope, type AuditContext } from './context.ts'
+export { actorTypes, fromActorKey } from './actor.ts'
+export { AuditScope, currentScope, runInScope } from './context.ts'
 export type {
   AuditDatabase,
   CheckWarning,
@@ -15,18 +15,17 @@ export type {
   TrailSetup,
   TrailStatus,
 } from './database.ts'
-export { type AuditEntry, type EntryKind, kinds, type NewEntry, severities, type Severity } from './entry.ts'
+export { type AuditEntry, kinds, type NewEntry, severities, type Severity } from './entry.ts'
 export { AuditError, isAuditError } from './errors.ts'
-export { nearest, suggest } from './nearest.ts'
+export { suggest } from './nearest.ts'
 export {
   canonicalPolicy,
   defaultMaxValueBytes,
   modelPolicy,
-  type ModelPolicy,
   type Policy,
 } from './policy.ts'
 export type { Page, Query } from './query.ts'
-export { isSecretName, secretWords, type Redaction } from './redact.ts'
+export { secretWords, type Redaction } from './redact.ts'
 export { nestedSecrets, redactionOf, secretColumns } from './apply-policy.ts'
 export type { AuditSummary, SummaryCount, SummaryQuery } from './summary.ts'
 export { lineSeparator, partSeparator, restLines, skipMark, decodeParts, encodeParts } from './wire.ts'

@@ -68,7 +68,7 @@ export interface Page<T> {
   readonly next: string | null
 }
 
-export const defaultPageSize = 50
+const defaultPageSize = 50
 export const maxPageSize = 1_000
 
 /** Checks a filter and makes it plain. An unknown key or a value of the wrong form is `AUDIT_QUERY_INVALID`. */

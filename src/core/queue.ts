@@ -69,8 +69,7 @@ export function createQueue(options: QueueOptions): Queue {
   }
   const schedule = (): void => {
     if (running || timer) return
-    timer = setTimeout(start, options.delay)
-    timer.unref()
+    timer = setTimeout(start, options.delay) // a process that ends by itself waits for it
   }
 
   async function drain(): Promise<void> {
@@ -146,7 +145,8 @@ export function createQueue(options: QueueOptions): Queue {
   function pause(milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
       const sleep = setTimeout(resolve, hurry > 0 ? Math.min(milliseconds, 200) : milliseconds)
-      if (hurry === 0) sleep.unref()
+      // a store that is down does not keep a process alive for ever, unless somebody waits
+      if (hurry === 0 && !waiting.some((item) => item.awaited)) sleep.unref()
       wake = () => {
         clearTimeout(sleep)
         resolve()
@@ -192,7 +192,7 @@ export function createQueue(options: QueueOptions): Queue {
       const stored = new Promise<void>((resolve, reject) =>
         waiting.push({ entry, awaited, tries: 0, resolve, reject }),
       )
-      if (waiting.length >= batchSize) start()
+      if (awaited || waiting.length >= batchSize) start()
       else schedule()
       return stored
     },

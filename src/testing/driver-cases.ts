@@ -168,7 +168,7 @@ export async function rejects(work: Promise<unknown>): Promise<void> {
 }
 
 const undo = new Error('rolled back on purpose')
-export async function rolledBack(
+async function rolledBack(
   driver: DriverUnderTest,
   fn: (tx: TransactionUnderTest) => Promise<unknown>,
 ): Promise<void> {

@@ -18,17 +18,18 @@ const json = async (...args: string[]): Promise<AuditEntry[]> => {
 }
 
 describe('log', () => {
-  it('prints one line an entry, newest first, with the reason below', async () => {
+  it('prints one line an entry, newest first, with what does not fit, and the reason, below', async () => {
     const { code, stdout } = await shop.run('log', '--model', 'customer', '--actor', 'user:42')
     expect(code).toBe(0)
-    const [view, viewReason, update, updateReason, create] = stdout.split('\n')
+    const [view, viewReason, update, updateReason, create, created] = stdout.split('\n')
     expect(view).toMatch(/ann@shop +VIEW +customer\/1/)
     expect(viewReason).toBe('    reason: customer called')
     expect(update).toMatch(
       /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}ann@shop +UPDATE +customer\/1 \(Ann\) {2}balance: 1\.10 -> 1\.1 {2}from 1\.2\.3\.4$/,
     )
     expect(updateReason).toBe(viewReason)
-    expect(create).toMatch(/ann@shop +CREATE +customer\/1 \(Ann\) {2}id: 1, name: Ann/)
+    expect(create).toMatch(/ann@shop +CREATE +customer\/1 \(Ann\) {2}from/)
+    expect(created).toMatch(/^ {4}id: 1, name: Ann/)
   })
 
   it.each<[string, string[], string[]]>([

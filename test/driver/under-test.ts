@@ -114,7 +114,7 @@ export async function pgliteUnderTest(): Promise<DriverUnderTest> {
 }
 
 /** A connection of its own, not wrapped. */
-export async function once<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+async function once<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   try {

@@ -1,7 +1,7 @@
 import type { RunSql } from '../dialect.ts'
 import { name } from './quote.ts'
 
-export const roles = {
+const roles = {
   owner: 'whodunit_owner',
   writer: 'whodunit_writer',
   reader: 'whodunit_reader',
