@@ -42,6 +42,8 @@ export interface EntryBase {
   readonly tenant: string | null
   readonly request: RequestContext | null
   readonly reason: string | null
+  /** The sentence of the policy's `describe` for this action, filled when read; `null` where there is none. */
+  readonly description: string | null
   readonly metadata: Readonly<Record<string, unknown>> | null
   readonly category: string | null
   readonly severity: Severity

@@ -18,12 +18,7 @@ export type {
 export { type AuditEntry, kinds, type NewEntry, severities, type Severity } from './entry.ts'
 export { AuditError, isAuditError } from './errors.ts'
 export { suggest } from './nearest.ts'
-export {
-  canonicalPolicy,
-  defaultMaxValueBytes,
-  modelPolicy,
-  type Policy,
-} from './policy.ts'
+export { canonicalPolicy, defaultMaxValueBytes, modelPolicy, type Policy } from './policy.ts'
 export type { Page, Query } from './query.ts'
 export { secretWords, type Redaction } from './redact.ts'
 export { nestedSecrets, redactionOf, secretColumns } from './apply-policy.ts'

@@ -1,4 +1,5 @@
 import { actorKey } from './actor.ts'
+import { describeEntry } from './describe.ts'
 import type { TrailReader } from './database.ts'
 import type { AuditEntry } from './entry.ts'
 import { AuditError } from './errors.ts'
@@ -53,17 +54,18 @@ export function createReader(
   entries: EntryReader
   history(model: string, id: string | number | bigint): Promise<readonly AuditEntry[]>
 } {
-  const labelled = async (entries: readonly AuditEntry[]): Promise<readonly AuditEntry[]> => {
+  const completed = async (entries: readonly AuditEntry[]): Promise<readonly AuditEntry[]> => {
     const { actors } = policy
-    if (!actors) return entries
     const unlabelled = entries.flatMap(({ actor }) =>
       actor && !actor.label && actor.id ? [actorKey(actor)] : [],
     )
-    if (unlabelled.length === 0) return entries
-    const labels = await trail.actorLabels([...new Set(unlabelled)], actors)
+    const labels =
+      actors && unlabelled.length > 0 ? await trail.actorLabels([...new Set(unlabelled)], actors) : undefined
     return entries.map((entry) => {
-      const label = entry.actor && !entry.actor.label ? labels.get(actorKey(entry.actor)) : undefined
-      return label && entry.actor ? { ...entry, actor: { ...entry.actor, label } } : entry
+      const label = entry.actor && !entry.actor.label ? labels?.get(actorKey(entry.actor)) : undefined
+      const named = label && entry.actor ? { ...entry, actor: { ...entry.actor, label } } : entry
+      const description = describeEntry(named, policy)
+      return description === null ? named : { ...named, description }
     })
   }
   const find = async (
@@ -71,7 +73,7 @@ export function createReader(
     { limit, after }: FindOptions = {},
   ): Promise<Page<AuditEntry>> => {
     const page = await trail.find(toQuery(filter, clock()), toLimit(limit), after)
-    return { entries: await labelled(page.entries), next: page.next }
+    return { entries: await completed(page.entries), next: page.next }
   }
   return {
     entries: {
@@ -82,7 +84,7 @@ export function createReader(
         let after: string | undefined
         do {
           const page: Page<AuditEntry> = await trail.find(query, maxPageSize, after)
-          yield* await labelled(page.entries)
+          yield* await completed(page.entries)
           after = page.next ?? undefined
         } while (after !== undefined)
       },
@@ -95,9 +97,9 @@ export function createReader(
           )
         }
         const entry = await trail.get(idOrRef)
-        return entry && (await labelled([entry]))[0]
+        return entry && (await completed([entry]))[0]
       },
-      follow: (from, options) => createFeed(trail, labelled, from, options),
+      follow: (from, options) => createFeed(trail, completed, from, options),
     },
     async history(model, id) {
       const all: AuditEntry[] = []
@@ -107,14 +109,14 @@ export function createReader(
         all.push(...page.entries)
         after = page.next ?? undefined
       } while (after !== undefined)
-      return labelled(all)
+      return completed(all)
     },
   }
 }
 
 function createFeed(
   trail: TrailReader,
-  labelled: (entries: readonly AuditEntry[]) => Promise<readonly AuditEntry[]>,
+  completed: (entries: readonly AuditEntry[]) => Promise<readonly AuditEntry[]>,
   from = 'now',
   { interval = 500, signal }: FollowOptions = {},
 ): EntryFeed {
@@ -130,7 +132,7 @@ function createFeed(
       if (opened) position = await opened
       while (!signal?.aborted) {
         const batch = await trail.follow(position, maxPageSize)
-        yield* await labelled(batch.entries)
+        yield* await completed(batch.entries)
         position = batch.position
         if (!batch.more) await sleep(interval, signal)
       }

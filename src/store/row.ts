@@ -29,6 +29,7 @@ export function toEntry(row: EntryRow): AuditEntry {
     tenant: row.tenant,
     request: context.request ?? null,
     reason: context.reason ?? null,
+    description: null,
     metadata: context.metadata ?? null,
     category: row.category,
     severity: severities.includes(row.severity as Severity) ? (row.severity as Severity) : 'info',
