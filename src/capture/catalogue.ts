@@ -31,9 +31,10 @@ export interface InstalledCapture {
 
 /**
  * How a value is turned into JSON: `native` values are JSON themselves (boolean, 32-bit integer, float), `text` is text
- * already, `json` may hold secrets inside, everything else is recorded as its exact `other` text.
+ * already, `json` may hold secrets inside, and so may `nested` (records, lists of JSON), everything else is recorded as its
+ * exact `other` text.
  */
-export type ColumnForm = 'native' | 'text' | 'json' | 'other'
+export type ColumnForm = 'native' | 'text' | 'json' | 'nested' | 'other'
 
 export interface CatalogueColumn {
   readonly name: string

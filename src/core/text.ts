@@ -26,3 +26,11 @@ export function oneLine(value: string, limit: number): string {
     .replace(unsafe, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, '0')}`)
   return visible.length > limit ? `${visible.slice(0, limit - 1).toWellFormed()}…` : visible
 }
+
+// NUL, and halves of characters that stand alone, as JSON.stringify writes them
+const unstorable = /(?<!\\)((?:\\\\)*)\\u(0000|d[89a-f][0-9a-f]{2})/gi
+
+/** JSON as a database reads it: what a text of JavaScript may hold and no text of SQL becomes a visible escape. */
+export function storedJson(value: object): string {
+  return JSON.stringify(value).replace(unstorable, '$1\\\\u$2')
+}

@@ -1,7 +1,7 @@
 import { actorKey, fromActorKey, toActor } from './actor.ts'
 import type { AuditContext, Origin, RequestContext } from './context.ts'
 import { maskSecrets } from './redact.ts'
-import { limits, oneLine } from './text.ts'
+import { limits, oneLine, storedJson } from './text.ts'
 
 /*
  * The context on its way into the database, and as it is stored: four parts, so that a trigger can take the three that
@@ -49,7 +49,7 @@ export function encodeParts(context: AuditContext, skip?: string): ContextParts 
     oneLine(request?.userAgent ?? '', limits.userAgent),
     oneLine(skip ?? context.reason ?? '', limits.reason),
     origin ?? '',
-    Object.keys(extra).length > 0 ? JSON.stringify(extra) : '',
+    Object.keys(extra).length > 0 ? storedJson(extra) : '',
   ]
   return {
     actor: actor ? oneLine(actorKey(actor), limits.id) : '',

@@ -1,7 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { AuditError, type AuditScope, currentScope } from '../core/internal.ts'
 import type { Driver, Session } from './driver.ts'
-import { forgetsContext, inTransactionAfter, shiftBack, statementKind, withContext } from './base/statement.ts'
+import {
+  forgetsContext,
+  inTransactionAfter,
+  shiftBack,
+  statementKind,
+  withContext,
+} from './base/statement.ts'
 
 /** What is used of a transaction of PGlite. */
 export interface PgliteTransactionLike {

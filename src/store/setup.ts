@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { syncSteps, tableStatus } from '../capture/drift.ts'
 import { checkNames, goneModels, type PlannedTable, planTables } from '../capture/plan.ts'
 import {
@@ -43,6 +43,7 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
   ): Promise<MigrateReport> {
     const done: string[] = []
     const warnings: string[] = []
+    let made = 0
     await trail.checkServer(session.run)
     const before = await trail.installed(session.run)
     if (before && before.version > trail.version) throw newer(before.version)
@@ -74,7 +75,11 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
           ? `upgraded the trail from version ${before.version} to ${trail.version}`
           : `made the trail, version ${trail.version}`,
       )
-      if (!dryRun) await locked(upgrade)
+      if (!dryRun)
+        await locked(async (run) => {
+          await upgrade(run)
+          made += await trail.prepare(run) // before the first entry, which would else be of no month
+        })
     }
     const steps = syncSteps(planned.map((item) => ({ planned: item, wanted: wantedText(item) })))
     for (const { kind, planned: item } of steps) {
@@ -99,14 +104,15 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
       await locked(async (run) => {
         await run(capture.sweep)
         warnings.push(...(await trail.secure(run)))
-        const made = await trail.prepare(run)
+        made += await trail.prepare(run)
         if (made > 0) done.push(`made room for the entries of ${made} months`)
-        if (stored?.fingerprint !== fingerprint) {
+        // by now another migrate may have stored it
+        if ((await trail.storedPolicy(run))?.fingerprint !== fingerprint) {
           const statement = trail.storePolicy(canonicalPolicy(policy), fingerprint)
           await run(statement.sql, statement.parameters)
         }
         if (done.length > 0 || stored?.fingerprint !== fingerprint)
-          await recordMigration(run, fingerprint, planned, done)
+          await recordSetup(run, 'MIGRATE', described(fingerprint, planned, done))
       })
     }
     if (stored?.fingerprint !== fingerprint) done.push(`stored the policy ${fingerprint.slice(0, 12)}`)
@@ -123,29 +129,27 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
     for (const { sql, parameters } of trail.upgrade(now?.version ?? 0)) await run(sql, parameters)
   }
 
-  /** A changed policy is itself worth an entry: nothing is switched off in silence. */
-  async function recordMigration(
+  /** What is audited, and what no longer is, is itself worth an entry: nothing is switched off in silence. */
+  async function recordSetup(
     run: RunSql,
+    action: 'MIGRATE' | 'UNINSTALL',
+    details: Readonly<Record<string, unknown>>,
+  ): Promise<void> {
+    const at = new Date()
+    const ref = `${action.toLowerCase()}-${randomUUID()}`
+    const context = encodeParts(currentScope()?.read() ?? {})
+    const { sql, parameters } = dialect.record([{ ref, at, kind: 'event', action, details, context }], true)
+    await run(sql, parameters)
+  }
+
+  function described(
     fingerprint: string,
     planned: readonly PlannedTable[],
     done: readonly string[],
-  ): Promise<void> {
+  ): Record<string, unknown> {
     const skipped = planned.flatMap((item) => (item.plan === null ? [item.table.model] : []))
     const audited = planned.length - skipped.length
-    const { sql, parameters } = dialect.record(
-      [
-        {
-          ref: `migrate-${fingerprint.slice(0, 12)}-${Date.now().toString(36)}`,
-          at: new Date(),
-          kind: 'event',
-          action: 'MIGRATE',
-          details: { fingerprint, audited, skipped: skipped.slice(0, 100), done: done.slice(0, 100) },
-          context: encodeParts(currentScope()?.read() ?? {}),
-        },
-      ],
-      true,
-    )
-    await run(sql, parameters)
+    return { fingerprint, audited, skipped: skipped.slice(0, 100), done: done.slice(0, 100) }
   }
 
   const wantedText = (item: PlannedTable): string | null => (item.plan ? capture.text(item.plan) : null)
@@ -229,7 +233,10 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
           )
           done.push(`removed capture from ${table.schema}.${table.name}`)
         }
-        if (await trail.installed(session.run)) await session.run(capture.sweep)
+        if (await trail.installed(session.run)) {
+          await session.run(capture.sweep)
+          if (done.length > 0) await recordSetup(session.run, 'UNINSTALL', { done: done.slice(0, 100) })
+        }
         if (withTrail) {
           await locked(async (run) => {
             for (const sql of trail.drop) await run(sql)

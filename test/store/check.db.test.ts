@@ -86,7 +86,11 @@ describe('a role without rights', () => {
   it('is told which right it lacks, and how to get it', async () => {
     const role = await database.createRole()
     const stranger = createAudit({ database: fromPg(role.pool) })
-    for (const attempt of [() => stranger.migrate(), () => stranger.entries.find(), () => stranger.status()]) {
+    for (const attempt of [
+      () => stranger.migrate(),
+      () => stranger.entries.find(),
+      () => stranger.status(),
+    ]) {
       await expect(attempt()).rejects.toMatchObject({
         code: 'AUDIT_DATABASE_RIGHTS',
         hint: expect.stringContaining('grant'),

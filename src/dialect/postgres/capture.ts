@@ -29,15 +29,23 @@ const pinned = [
   ['xmloption', "'content'"],
 ] as const
 
-const moneySetting = ['lc_monetary', "'C'"] as const
+/** Each one costs a little with every row, so these only where a column needs them. */
+const pinnedFor = [
+  [/^money/, 'lc_monetary', "'C'"],
+  [/^reg/, 'quote_all_identifiers', 'off'],
+] as const
 
 export function createFunction(plan: TablePlan): string {
+  const settings = [
+    ...pinned,
+    ...pinnedFor
+      .filter(([types]) => plan.columns.some(({ type }) => types.test(type)))
+      .map(([, setting, value]) => [setting, value]),
+  ]
   return [
     `create or replace function whodunit.${name(functionName(plan.table))}() returns trigger`,
     `language plpgsql security definer`,
-    ...[...pinned, ...(plan.columns.some(({ type }) => type === 'money') ? [moneySetting] : [])].map(
-      ([setting, value]) => `set ${setting} = ${value}`,
-    ),
+    ...settings.map(([setting, value]) => `set ${setting} = ${value}`),
     `as ${dollarQuote(captureText(plan))}`,
   ].join('\n')
 }
@@ -226,7 +234,7 @@ function keyText(plan: TablePlan, row: string): string {
 
 function hideOr(column: PlannedColumn, row: string, open: string): string {
   if (column.redaction === 'hash') return `whodunit.hash(${row}.${name(column.name)}::text)`
-  return column.redaction === 'keep' ? open : `'***'`
+  return column.redaction === 'keep' ? open : `'***'::text`
 }
 
 function shown(column: PlannedColumn, row: string): string {
@@ -238,6 +246,9 @@ function differs(column: PlannedColumn, before: string, after: string): string {
   return `row(${after})::record operator(pg_catalog.*<>) row(${before})::record`
 }
 
+/** Bytes of a text whose type bounds it, at most: a `varchar(9999)`. */
+const longestBounded = 40_000
+
 /** The value as an expression that `json_build_array` and `to_json` print as the trail wants it. */
 function json(plan: TablePlan, column: PlannedColumn, value: string): string {
   if (column.redaction === 'mask') return `case when ${value} is not null then '{"$":"masked"}'::json end`
@@ -246,8 +257,13 @@ function json(plan: TablePlan, column: PlannedColumn, value: string): string {
   }
   if (column.form === 'native') return value
   const text = column.form === 'text' ? value : `${value}::text`
-  const open = column.form === 'json' ? `whodunit.redact_json(${text}, ${secretNames(plan)})` : text
-  if (!column.unbounded) return open
+  const open =
+    column.form === 'json'
+      ? `whodunit.redact_json(${text}, ${secretNames(plan)})`
+      : column.form === 'nested'
+        ? `whodunit.redact_nested(to_json(${value})::text, ${text}, ${secretNames(plan)})`
+        : text
+  if (!column.unbounded && (column.form !== 'text' || plan.maxValueBytes >= longestBounded)) return open
   const size = column.form === 'text' ? `octet_length(${value})` : `octet_length(${text})`
   return `case when ${size} > ${plan.maxValueBytes} then json_build_object('$', 'cut', 'length', length(${text})) else to_json(${open}) end`
 }

@@ -55,11 +55,15 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
 }
 
 /** The type below a domain, which decides how its values print and compare. */
-const baseType = `case t.typtype when 'd' then (
+export const baseType = `case t.typtype when 'd' then (
     with recursive below as (
       select t.typbasetype as type
       union all select b.typbasetype from below join pg_type b on b.oid = below.type where b.typtype = 'd')
-    select b.typname from below join pg_type b on b.oid = below.type where b.typtype <> 'd') else t.typname end`
+    select b.oid from below join pg_type b on b.oid = below.type where b.typtype <> 'd') else t.oid end`
+
+/** Types whose values have named parts, any of which may be secret. */
+export const nestedType = `(b.typtype = 'c' or b.typname in ('_json', '_jsonb', 'hstore')
+    or b.typcategory = 'A' and exists (select from pg_type e where e.oid = b.typelem and e.typtype = 'c'))`
 
 async function readColumns(
   run: RunSql,
@@ -67,13 +71,15 @@ async function readColumns(
   virtual: boolean,
 ): Promise<Map<string, CatalogueColumn[]>> {
   const rows = await run(
-    `select a.attrelid::text as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type, ${baseType} as base, t.typtype = 'd' as domain,
+    `select a.attrelid::text as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type, b.typname as base, t.typtype = 'd' as domain,
+       ${nestedType} as nested,
        coalesce(co.collisdeterministic, true) as deterministic, a.atttypmod as modifier,
        ${virtual ? `a.attgenerated = 'v'` : 'false'} as virtual
      from pg_attribute a
      join pg_class c on c.oid = a.attrelid
      join pg_namespace n on n.oid = c.relnamespace
      join pg_type t on t.oid = a.atttypid
+     join pg_type b on b.oid = ${baseType}
      left join pg_collation co on co.oid = a.attcollation
      where n.nspname = any($1) and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
      order by a.attrelid, a.attnum`,
@@ -95,7 +101,9 @@ function toColumn(row: SqlRow): CatalogueColumn {
       ? 'text'
       : base === 'json' || base === 'jsonb'
         ? 'json'
-        : 'other'
+        : row['nested'] === true
+          ? 'nested'
+          : 'other'
   const limited = base === 'varchar' && Number(row['modifier']) > 0 && Number(row['modifier']) < 10_000
   return {
     name: String(row['name']),

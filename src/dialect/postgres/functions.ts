@@ -1,5 +1,6 @@
 import { kinds, lineSeparator, partSeparator, restLines, skipMark } from '../../core/internal.ts'
 import { secretPattern, secretWordList } from './capture.ts'
+import { baseType, nestedType } from './catalogue.ts'
 import { monthsAhead } from './trail.ts'
 
 const part = `e'\\x${partSeparator.charCodeAt(0).toString(16)}'`
@@ -103,6 +104,12 @@ export const trailFunctions: readonly string[] = [
     return '{"$":"masked"}';
   end $$`,
 
+  // As json: what is secret in it is masked, in the form of JSON; else it is its exact text
+  `create or replace function whodunit.redact_nested(value text, exact text, names text[]) returns text
+  language sql immutable ${pinned} as $$
+    select case when redacted = value then exact else redacted end from (select whodunit.redact_json(value, names) as redacted) as r
+  $$`,
+
   // SQL that records a row without knowing its columns: for the time between a change of the table and migrate.
   // A column unknown to the plan may be a known one renamed: it is masked while a hidden one, or one left out, is missing.
   `create or replace function whodunit.generic_capture(relation oid, operation text, plan json)
@@ -122,15 +129,18 @@ export const trailFunctions: readonly string[] = [
     counted text[] := '{}';
     keys text[] := '{}';
     moved text[] := '{}';
+    side text;
     sides text[];
+    whole text;
     differs text;
     c record;
   begin
     for c in
-      select a.attname as name, format('%I', a.attname) as quoted, t.typname as type, k.place, a.attname = any(known) as known,
+      select a.attname as name, format('%I', a.attname) as quoted, b.typname as type, k.place,
+        ${nestedType} as nested, a.attname = any(known) as known,
         a.attname = any(hidden) or not a.attname = any(known)
           and (renamed or closed or whodunit.is_secret(a.attname) or lower(a.attname) = any(secrets)) as secret
-      from pg_attribute a join pg_type t on t.oid = a.atttypid
+      from pg_attribute a join pg_type t on t.oid = a.atttypid join pg_type b on b.oid = ${baseType}
       left join (
         select key.attnum, key.place from (
           select i.indkey, i.indnkeyatts from pg_index i
@@ -144,21 +154,24 @@ export const trailFunctions: readonly string[] = [
       order by a.attnum
     loop
       if c.place is not null then
-        keys[c.place] := case when c.secret and not closed then '''***''' else format('($1).%s::text', c.quoted) end;
-        moved[c.place] := case when c.secret and not closed then '''***''' else format('($2).%s::text', c.quoted) end;
+        keys[c.place] := case when c.secret and not closed then '''***''::text' else format('o.%s::text', c.quoted) end;
+        moved[c.place] := case when c.secret and not closed then '''***''::text' else format('n.%s::text', c.quoted) end;
       end if;
+      sides := '{}';
       continue when c.name = any(dropped) or (closed and not lost and not c.known);
-      for side in 1..2 loop
-        sides[side] := case
-          when c.secret then format('case when ($%s).%s is not null then ''{"$":"masked"}''::json end', side, c.quoted)
-          when c.type in ('bool', 'int2', 'int4', 'float4', 'float8') then format('($%s).%s', side, c.quoted)
+      foreach side in array array['o', 'n'] loop
+        whole := format('%s.%s::text', side, c.quoted);
+        sides := sides || case
+          when c.secret then format('case when %s.%s is not null then ''{"$":"masked"}''::json end', side, c.quoted)
+          when c.type in ('bool', 'int2', 'int4', 'float4', 'float8') then format('%s.%s', side, c.quoted)
           else format('case when octet_length(%1$s) > %2$s then json_build_object(''$'', ''cut'', ''length'', length(%1$s)) else to_json(%3$s) end',
-            format('($%s).%s::text', side, c.quoted), plan ->> 'limit',
-            case when c.type in ('json', 'jsonb') then format('whodunit.redact_json(($%s).%s::text, %L)', side, c.quoted, nested)
-              else format('($%s).%s::text', side, c.quoted) end)
+            whole, plan ->> 'limit', case
+              when c.type in ('json', 'jsonb') then format('whodunit.redact_json(%s, %L)', whole, nested)
+              when c.nested then format('whodunit.redact_nested(to_json(%s.%s)::text, %s, %L)', side, c.quoted, whole, nested)
+              else whole end)
           end;
       end loop;
-      differs := format('row(($2).%1$s)::record operator(pg_catalog.*<>) row(($1).%1$s)::record', c.quoted);
+      differs := format('row(n.%1$s)::record operator(pg_catalog.*<>) row(o.%1$s)::record', c.quoted);
       pieces := pieces || format('case when %s then %L || json_build_array(%s, %s)::text end',
         case when operation = 'UPDATE' then differs else 'true' end,
         ',' || to_json(c.name)::text || ':',
@@ -168,7 +181,9 @@ export const trailFunctions: readonly string[] = [
         counted := counted || differs;
       end if;
     end loop;
-    return format('select case when %s then array_to_string(array[%s]::text[], '''') else '''' end, %s, nullif(%s, %s)',
+    -- each row is taken apart once, not for every mention of a column
+    return format('select case when %s then array_to_string(array[%s]::text[], '''') else '''' end, %s, nullif(%s, %s)
+        from (select ($1).* offset 0) o, (select ($2).* offset 0) n',
       case when operation = 'UPDATE' then coalesce(nullif(array_to_string(counted, ' or '), ''), 'false') else 'true' end,
       array_to_string(pieces, ','), whodunit.key_sql(keys), whodunit.key_sql(moved), whodunit.key_sql(keys));
   end $$`,
@@ -225,12 +240,17 @@ export const trailFunctions: readonly string[] = [
   begin
     for first in select date_trunc('month', now()) + make_interval(months => n) from generate_series(0, ${monthsAhead}) as n loop
       partition := 'entry_' || to_char(first, 'YYYY_MM');
-      continue when to_regclass('whodunit.' || partition) is not null;
-      execute format('create table whodunit.%I (like whodunit.entry including defaults including constraints)', partition);
-      execute format('alter table whodunit.entry attach partition whodunit.%I for values from (%L) to (%L)',
-        partition, first, first + interval '1 month');
-      execute format('create trigger refuse_truncate before truncate on whodunit.%I for each statement execute function whodunit.refuse_change()', partition);
-      made := made + 1;
+      continue when to_regclass('whodunit.' || partition) is not null
+        or exists (select from whodunit.entry_default where at >= first and at < first + interval '1 month');
+      begin
+        execute format('create table whodunit.%I (like whodunit.entry including defaults including constraints)', partition);
+        execute format('alter table whodunit.entry attach partition whodunit.%I for values from (%L) to (%L)',
+          partition, first, first + interval '1 month');
+        execute format('create trigger refuse_truncate before truncate on whodunit.%I for each statement execute function whodunit.refuse_change()', partition);
+        made := made + 1;
+      exception when check_violation then
+        null; -- entries of this month came into the default partition meanwhile, and stay there
+      end;
     end loop;
     return made;
   end $$`,

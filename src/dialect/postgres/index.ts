@@ -47,8 +47,11 @@ export const postgres: Dialect = {
       )
     },
     async installed(run) {
-      const [there] = await run(`select to_regclass('whodunit.trail') is not null as yes`)
-      if (there?.['yes'] !== true) return null
+      // not by to_regclass: behind the lock it would still know what was so before the lock
+      const [there] = await run(
+        `select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'whodunit' and c.relname = 'trail'`,
+      )
+      if (!there) return null
       const [row] = await run('select version, functions from whodunit.trail')
       return row ? { version: Number(row['version']), current: row['functions'] === fingerprint } : null
     },

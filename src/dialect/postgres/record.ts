@@ -1,4 +1,4 @@
-import type { NewEntry } from '../../core/internal.ts'
+import { type NewEntry, storedJson } from '../../core/internal.ts'
 import type { Statement } from '../dialect.ts'
 
 /** All entries of a batch in one parameter: one statement, whatever their number. */
@@ -11,12 +11,12 @@ export function recordStatement(entries: readonly NewEntry[], joined: boolean): 
     model: entry.target?.model,
     target_id: entry.target?.id,
     label: entry.target?.label,
-    changes: entry.changes && JSON.stringify(entry.changes),
+    changes: entry.changes && storedJson(entry.changes),
     subject: entry.subject,
     category: entry.category,
     severity: entry.severity,
     about: entry.about,
-    details: entry.details && JSON.stringify(entry.details),
+    details: entry.details && storedJson(entry.details),
     actor: entry.context.actor || null,
     request_id: entry.context.request || null,
     tenant: entry.context.tenant || null,

@@ -25,7 +25,7 @@ const rights: readonly string[] = [
  * Makes the three roles and hands the trail to its owner, who cannot sign in. Where the current role may not do that,
  * it stays the owner of the trail, which is said as a warning: it could then alter what it wrote.
  */
-export async function secure(run: RunSql): Promise<readonly string[]> {
+export async function secure(run: RunSql, tries = 5): Promise<readonly string[]> {
   try {
     await run('savepoint whodunit_roles')
     for (const role of Object.values(roles)) {
@@ -41,6 +41,9 @@ export async function secure(run: RunSql): Promise<readonly string[]> {
     return []
   } catch (error) {
     await run('rollback to savepoint whodunit_roles')
+    // roles are of the whole server: a migration of another database may be at them right now
+    const { code } = error as { code?: unknown }
+    if (tries > 1 && ['42710', '23505', 'XX000'].includes(String(code))) return secure(run, tries - 1)
     const why = error instanceof Error ? error.message : String(error)
     return [
       `The roles owner, writer and reader could not be made (${why}). The current role owns the trail and can alter it: run migrate as a role with CREATEROLE to part the two.`,
