@@ -13,6 +13,8 @@ export default defineConfig({
   test: {
     // The first to ask waits until a database server, or PGlite, has made its files.
     testTimeout: 30_000,
+    // Not fewer where cores are few: most of the time is spent waiting, for a server or for another process.
+    maxWorkers: 2,
     hookTimeout: 120_000,
     projects: [
       {

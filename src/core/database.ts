@@ -45,6 +45,8 @@ export interface TrailReader {
 export interface FollowBatch {
   readonly entries: readonly AuditEntry[]
   readonly position: string
+  /** Where to go on behind one of the entries, for who stops in the middle. */
+  behind(entry: Pick<AuditEntry, 'id'>): string
   /** Whether there is more right now. */
   readonly more: boolean
 }

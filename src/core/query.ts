@@ -42,6 +42,8 @@ const filterKeys: readonly (keyof EntryFilter)[] = [
 
 /** A filter made plain for the store: lists, dates, and text only. */
 export interface Query {
+  /** The filter as it was asked, where ages are not yet dates: what a cursor belongs to. */
+  readonly asked?: string
   readonly kinds?: readonly EntryKind[]
   readonly actions?: readonly string[]
   readonly models?: readonly string[]
@@ -83,6 +85,7 @@ export function toQuery(filter: EntryFilter, now: Date): Query {
     const values = Array.isArray(value) ? value : [value]
     for (const item of values) {
       if (typeof item !== 'string') throw invalid(`The filter "${name}" takes text, not ${show(item)}.`, '')
+      storable(name, item)
       if (allowed && !allowed.includes(item as T)) {
         throw invalid(`The filter "${name}" knows no "${item}".`, suggest(item, allowed))
       }
@@ -92,13 +95,14 @@ export function toQuery(filter: EntryFilter, now: Date): Query {
   const text = (name: string, value: unknown): string | undefined => {
     if (value === undefined) return undefined
     if (typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint')
-      return String(value)
+      return storable(name, String(value))
     throw invalid(`The filter "${name}" takes text, not ${show(value)}.`, '')
   }
   const { target } = filter
   if (target !== undefined && typeof target?.model !== 'string') {
     throw invalid(`The filter "target" takes { model, id }, not ${show(target)}.`, '')
   }
+  if (target) storable('target.model', target.model)
   return dropUndefined({
     kinds: list('kind', filter.kind, kinds),
     actions: list('action', filter.action),
@@ -136,12 +140,12 @@ const units = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000
 
 /** A moment as a date. `now` is the clock that ages such as `'30d'` are counted from. */
 export function toDate(name: string, moment: unknown, now: Date): Date {
-  if (moment instanceof Date && !Number.isNaN(moment.getTime())) return moment
+  if (moment instanceof Date && !Number.isNaN(moment.getTime())) return within(moment)
   if (typeof moment === 'string') {
     const age = /^(\d{1,6})([smhdwy])$/.exec(moment)
-    if (age) return new Date(now.getTime() - Number(age[1]) * units[age[2] as keyof typeof units])
+    if (age) return within(new Date(now.getTime() - Number(age[1]) * units[age[2] as keyof typeof units]))
     const date = /^\d{4}-\d{2}/.test(moment) ? new Date(moment) : undefined
-    if (date && !Number.isNaN(date.getTime())) return date
+    if (date && !Number.isNaN(date.getTime())) return within(date)
   }
   throw invalid(
     `"${name}" is no moment: ${show(moment)}.`,
@@ -151,6 +155,7 @@ export function toDate(name: string, moment: unknown, now: Date): Date {
 
 function actorKeys(actor: unknown): string[] {
   if (typeof actor === 'string') {
+    storable('actor', actor)
     const typed = actorTypes.some((type) => actor.startsWith(`${type}:`))
     return typed ? [actor] : actorTypes.map((type) => actorKey({ type, id: actor }))
   }
@@ -158,6 +163,7 @@ function actorKeys(actor: unknown): string[] {
   if (typeof id !== 'string' && typeof id !== 'number') {
     throw invalid(`The filter "actor" takes an id, "type:id" or { type, id }, not ${show(actor)}.`, '')
   }
+  storable('actor.id', String(id))
   if (type === undefined) return actorTypes.map((known) => actorKey({ type: known, id: String(id) }))
   if (!actorTypes.includes(type as never))
     throw invalid(
@@ -165,6 +171,21 @@ function actorKeys(actor: unknown): string[] {
       suggest(typeof type === 'string' ? type : '', actorTypes),
     )
   return [`${type as string}:${id}`]
+}
+
+/** The nearest moment that every database can write: from the year 1 to the year 9999. */
+function within(date: Date): Date {
+  const [first, last] = [-62_135_596_800_000, 253_402_300_799_999]
+  const time = date.getTime()
+  // not a number: an age beyond what a Date can count
+  if (Number.isNaN(time) || time < first) return new Date(first)
+  return time > last ? new Date(last) : date
+}
+
+/** No text of a database holds a NUL, so no entry can match one. */
+function storable(name: string, text: string): string {
+  if (text.includes('\u0000')) throw invalid(`The filter "${name}" is ${show(text)}.`, 'Leave the NUL out.')
+  return text
 }
 
 function dropUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {

@@ -72,7 +72,8 @@ export function createReader(
     filter: EntryFilter = {},
     { limit, after }: FindOptions = {},
   ): Promise<Page<AuditEntry>> => {
-    const page = await trail.find(toQuery(filter, clock()), toLimit(limit), after)
+    const query = { ...toQuery(filter, clock()), asked: textOf(filter) }
+    const page = await trail.find(query, toLimit(limit), after)
     return { entries: await completed(page.entries), next: page.next }
   }
   return {
@@ -96,13 +97,14 @@ export function createReader(
             'Give an id or a ref.',
           )
         }
-        const entry = await trail.get(idOrRef)
+        const entry = idOrRef.includes('\u0000') ? undefined : await trail.get(idOrRef)
         return entry && (await completed([entry]))[0]
       },
       follow: (from, options) => createFeed(trail, completed, from, options),
     },
     async history(model, id) {
       const all: AuditEntry[] = []
+      if (`${model}${id}`.includes('\u0000')) return all // no text of a database holds one
       let after: string | undefined
       do {
         const page: Page<AuditEntry> = await trail.history(model, String(id), maxPageSize, after)
@@ -112,6 +114,12 @@ export function createReader(
       return completed(all)
     },
   }
+}
+
+/** A filter as text, the same for the same conditions in any order. */
+function textOf(filter: EntryFilter): string {
+  const sorted = Object.entries(filter).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify(sorted, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
 }
 
 function createFeed(
@@ -132,7 +140,10 @@ function createFeed(
       if (opened) position = await opened
       while (!signal?.aborted) {
         const batch = await trail.follow(position, maxPageSize)
-        yield* await completed(batch.entries)
+        for (const entry of await completed(batch.entries)) {
+          position = batch.behind(entry)
+          yield entry
+        }
         position = batch.position
         if (!batch.more) await sleep(interval, signal)
       }
@@ -149,5 +160,6 @@ function sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<v
     }
     const timer = setTimeout(done, milliseconds)
     signal?.addEventListener('abort', done)
+    if (signal?.aborted) done() // while the last look was under way
   })
 }

@@ -11,8 +11,8 @@ export type { PgClientLike, PgPoolLike, PgliteLike, PgliteTransactionLike }
  *
  * The pool, or the lone client, is instrumented in place: `audit.client` is the same object. The context goes in the same
  * packet as the statement and ends with its transaction, so it costs no round trip and is safe behind PgBouncer in
- * transaction mode. `CALL`, `DO`, cursors and COPY streams take two round trips more, and carry no context behind such a
- * pooler. The library's own reading and writing uses up to three connections of its own with the pool's settings.
+ * transaction mode. Behind a pooler, `CALL` and a `DO` that may commit carry no context; `COPY ... TO STDOUT` never does.
+ * The library's own reading and writing uses up to three connections of its own with the pool's settings.
  *
  * @throws AUDIT_CLIENT_UNKNOWN for anything but a Pool or a Client of pg
  * @example

@@ -117,7 +117,9 @@ export interface ReadDialect {
   target(model: string, ids: readonly string[]): Expression<SqlBool>
   /** Keys that these keys were moved to, or came from. */
   moves(model: string, ids: readonly string[]): Statement
+  /** Whether a text holds another, in whatever case. */
   contains(column: Expression<string | null>, text: string): Expression<SqlBool>
+  tag(value: string): Expression<SqlBool>
   id(value: string): Expression<SqlBool>
   transaction(value: string): Expression<SqlBool>
   /** The UTC date of an entry. */

@@ -1,7 +1,7 @@
 import { AuditError } from '../core/internal.ts'
 import type { RunSql } from '../dialect/dialect.ts'
 import type { Driver, Session } from './driver.ts'
-import { bindContext, checkClient, type ClientLike, instrument } from './pg/client.ts'
+import { bindWaiting, callsQuery, checkClient, type ClientLike, instrument } from './pg/client.ts'
 
 /** What is used of a `pg.Pool`. */
 export interface PgPoolLike {
@@ -90,11 +90,11 @@ function instrumentPool(pool: PoolInternals): OwnConnections {
     marked[instrumentedPool] = true
     for (const client of pool._clients ?? []) instrument(client)
     pool.on('connect', (client: ClientLike) => instrument(client))
-    // A callback that waits for a free client would run in the context of whoever frees one
     const connect = pool.connect as (...args: unknown[]) => unknown
     pool.connect = function (this: unknown, callback?: unknown) {
-      return connect.call(this, typeof callback === 'function' ? bindContext(callback as never) : callback)
+      return connect.call(this, typeof callback === 'function' ? bindWaiting(callback as never) : callback)
     } as never
+    pool.query = callsQuery(pool.query as never)
   }
   // `password` is not enumerable, so that it is not logged
   const options = {

@@ -13,7 +13,7 @@ export function encodeCursor(cursor: Cursor, query: unknown): string {
 
 export function decodeCursor(text: string | undefined, query: unknown): Cursor | undefined {
   if (text === undefined) return undefined
-  const match = /^(-?\d{1,19})\.(\d{1,19})\.([0-9a-f]{8})$/.exec(
+  const match = /^(-?\d{1,17})\.(\d{1,18})\.([0-9a-f]{8})$/.exec(
     Buffer.from(String(text), 'base64url').toString(),
   )
   if (!match)

@@ -33,14 +33,17 @@ export function createTrailReader(session: Session, dialect: Dialect): TrailRead
 
   return {
     async find(query, limit, after) {
-      const before = decodeCursor(after, query)
-      return page(await run(compile(findQuery(read, query, limit + 1, before))), limit, query)
+      const asked = query.asked ?? query
+      const before = decodeCursor(after, asked)
+      return page(await run(compile(findQuery(read, query, limit + 1, before))), limit, asked)
     },
     async get(idOrRef) {
       const number = /^\d{1,18}$/.test(idOrRef)
-      const where = number ? read.id(idOrRef) : sql<SqlBool>`e.ref = ${idOrRef}`
-      const [row] = await run(compile(entries(read).where(where).limit(1)))
-      return row && toEntry(row)
+      const byRef = sql<SqlBool>`e.ref = ${idOrRef}`
+      const [row] = number ? await run(compile(entries(read).where(read.id(idOrRef)).limit(1))) : []
+      const [named] = row ? [] : await run(compile(entries(read).where(byRef).limit(1)))
+      const found = row ?? named
+      return found && toEntry(found)
     },
     async history(model, id, limit, after) {
       const query = { history: [model, id] }
@@ -94,7 +97,8 @@ export function createTrailReader(session: Session, dialect: Dialect): TrailRead
     const more = rows.length > limit
     const last = rows[limit - 1]
     const next = more && last ? encodePosition({ from, to, after: last.id }) : encodePosition({ from: to })
-    return { entries: rows.slice(0, limit).map(toEntry), position: next, more }
+    const behind = ({ id }: { readonly id: string }): string => encodePosition({ from, to, after: id })
+    return { entries: rows.slice(0, limit).map(toEntry), position: next, behind, more }
   }
 }
 
@@ -139,20 +143,30 @@ export function conditions(read: ReadDialect, query: Query): Expression<SqlBool>
     ...(query.until ? [read.until(query.until)] : []),
     ...(query.tx === undefined ? [] : [read.transaction(integer('tx', query.tx))]),
     ...(query.severities
-      ? [sql<SqlBool>`coalesce(e.severity, 'info') in (${sql.join([...query.severities])})`]
+      ? [
+          sql<SqlBool>`coalesce(e.severity, 'info') in (${sql.join(query.severities.length > 0 ? [...query.severities] : [null])})`,
+        ]
       : []),
-    ...(query.changed === undefined
-      ? []
-      : [read.contains(sql`e.changes`, `${JSON.stringify(query.changed)}:[`)]),
-    ...(query.tag === undefined ? [] : [read.contains(sql`e.details`, JSON.stringify(query.tag))]),
+    ...(query.changed === undefined ? [] : [changes(read, query.changed)]),
+    ...(query.tag === undefined ? [] : [read.tag(query.tag)]),
     ...(query.text === undefined ? [] : [anywhere(read, query.text)]),
   ]
 }
 
+/** By the name at the head of its pair: a quote inside a value is escaped, so no value looks like one. */
+function changes(read: ReadDialect, column: string): Expression<SqlBool> {
+  const name = JSON.stringify(column)
+  const heads = ['{', ','].map((before) => read.contains(sql`e.changes`, `${before}${name}:[`))
+  return sql<SqlBool>`(${sql.join(heads, sql` or `)})`
+}
+
 function anywhere(read: ReadDialect, text: string): Expression<SqlBool> {
   const columns = ['label', 'actor', 'context', 'action', 'model', 'target_id', 'changes', 'details']
+  const escaped = JSON.stringify(text).slice(1, -1) // as it stands in JSON
+  const inside = escaped === text ? [] : ['context', 'changes', 'details'].map((column) => [column, escaped])
+  const places = [...columns.map((column) => [column, text]), ...inside]
   return sql<SqlBool>`(${sql.join(
-    columns.map((column) => read.contains(sql.ref<string | null>(`e.${column}`), text)),
+    places.map(([column, part]) => read.contains(sql.ref<string | null>(`e.${column}`), part!)),
     sql` or `,
   )})`
 }

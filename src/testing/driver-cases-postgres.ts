@@ -136,7 +136,7 @@ export function postgresCases(test: DefineCase, expect: TestApi['expect']): void
 
   test(
     'a procedure that commits inside carries it before and after',
-    postgres,
+    (driver) => postgres(driver) && !driver.pooled,
     async ({ driver, race, ledger }) => {
       await driver.setUp(`create or replace procedure driver_suite_call(a int, b text, c int, d text) language plpgsql as
       $$ begin insert into ${suiteTable} values (a, b); commit; insert into ${suiteTable} values (c, d); end $$`)

@@ -133,6 +133,17 @@ export function commonCases(test: DefineCase): void {
       }),
   )
 
+  test(
+    'a query has the context of the moment it is called, not of when a connection is free',
+    (driver) => !driver.takesTurns,
+    async ({ driver, race, insert, ledger }) =>
+      race(async (writer) => {
+        const sent = insert(driver, writer)
+        if (writer !== null) driver.audit.set({ reason: 'later', metadata: { later: true }, tenant: 'later' })
+        ledger.committed(await sent)
+      }),
+  )
+
   test('a context of any content does not disturb the write', always, async ({ driver, ledger, at }) => {
     const odd = `a'b\\c\u0000\n\u001e$$ \ud800\u202e\u{1f600} ${'x'.repeat(300)}`
     const context = {

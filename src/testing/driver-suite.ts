@@ -48,6 +48,10 @@ export interface DriverUnderTest extends StatementsUnderTest {
   leftovers?(): Promise<readonly unknown[]>
   /** Whether the database knows PostgreSQL's procedures, isolation levels and session statements. @default false */
   readonly postgres?: boolean
+  /** Whether connections go through a pooler, which gives each transaction another session. @default false */
+  readonly pooled?: boolean
+  /** Whether the operations wait for one another before they reach the client. @default false */
+  readonly takesTurns?: boolean
   /** @default $1, $2, ... */
   readonly placeholder?: (index: number) => string
   close(): Promise<void>

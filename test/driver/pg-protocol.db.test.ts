@@ -174,7 +174,7 @@ test('a query that times out gives way to the next', async () => {
 test('a CALL that is cancelled, or whose session ends, leaves nothing behind', async () => {
   const client = await connect()
   const { rows } = await client.query('select pg_backend_pid() as pid')
-  const running = asAnn(async () => client.query(`do $$ begin perform pg_sleep(10); end $$`)).then(
+  const running = asAnn(async () => client.query(`do $$ begin perform pg_sleep(10); commit; end $$`)).then(
     () => 'done',
     (error: Error) => error.message,
   )

@@ -27,7 +27,9 @@ test.each<[string, boolean, StatementKind]>([
   ['call p()', true, 'apart'],
   ['call p();', true, 'apart'],
   ['call p(); insert into t values (1)', true, 'plain'], // a list is one transaction: p may not end it anyway
-  ['do $$ begin; end $$', true, 'apart'],
+  ['do $$ begin insert into t values (1); end $$', true, 'plain'],
+  ['do $$ begin insert into t values (1); commit; end $$', true, 'apart'],
+  [`do $$ begin call p(); end $$`, false, 'apart'],
   ['copy t to stdout', true, 'none'],
   ['copy t from stdin', true, 'plain'],
   ['', true, 'plain'],

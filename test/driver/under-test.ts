@@ -73,6 +73,7 @@ export async function clientUnderTest(url: string): Promise<DriverUnderTest> {
     prepared: async (name, sql, parameters) => inTurn(async () => alone.prepared!(name, sql, parameters)),
     audit,
     postgres: true,
+    takesTurns: true,
     setUp: async (sql) => once(url, async (other) => other.query(sql)),
     connection: async (fn) => inTurn(async () => fn(alone)),
     transaction: async (fn) => inTurn(async () => inTransaction(client, fn)),

@@ -57,6 +57,9 @@ export const read: ReadDialect = {
     parameters: [model, ids.map((id) => cut(id)), ids],
   }),
   contains: (text, part) => sql<SqlBool>`${text} ilike ${`%${part.replace(/[\\%_]/g, '\\$&')}%`}`,
+  // the plain look first: few rows have to be parsed
+  tag: (value) =>
+    sql<SqlBool>`(position(${JSON.stringify(value)} in e.details) > 0 and whodunit.read_json(e.details) -> 'tags' @> to_jsonb(${value}::text))`,
   id: (value) => sql<SqlBool>`e.id = ${value}::bigint`,
   transaction: (value) => sql<SqlBool>`(e.xid = ${value}::bigint and coalesce(e.joined, true))`,
   day: sql<string>`to_char(e.at at time zone 'UTC', 'YYYY-MM-DD')`,

@@ -28,15 +28,23 @@ function kindOf(word: string): StatementKind {
   return apart.has(word) ? 'apart' : none.has(word) ? 'none' : 'plain'
 }
 
+// Words without which a DO block can neither end a transaction nor call what does
+const mayEnd = /commit|rollback|\bcall\b|\bexecute\b/i
+
+function kindOfSingle(text: string): StatementKind {
+  const word = wordOf(text)
+  return word === 'do' && !mayEnd.test(text) ? 'plain' : kindOf(word)
+}
+
 /**
  * `list`: the text may hold several statements (the simple protocol). Several share one transaction whatever they are,
  * so a list is `plain` if anything in it may write: a CALL in it cannot end transactions either.
  */
 export function statementKind(text: string, list: boolean): StatementKind {
   if (list && copiesOut.test(text)) return 'none'
-  if (!list || isSingle(text)) return kindOf(wordOf(text))
+  if (!list || isSingle(text)) return kindOfSingle(text)
   const statements = statementsOf(text)
-  if (statements.length < 2) return kindOf(wordOf(text))
+  if (statements.length < 2) return kindOfSingle(text)
   return statements.some(({ word }) => kindOf(word) !== 'none') ? 'plain' : 'none'
 }
 

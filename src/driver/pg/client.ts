@@ -18,8 +18,9 @@ import {
  * into another request, not even behind a transaction pooler. Inside an explicit transaction it is sent only when the
  * context differs from what this transaction already has.
  *
- * CALL and DO may end transactions themselves. Around them the session is given the context and cleared again, still in
- * one packet: a pooler keeps one session for what came in one.
+ * A CALL may end transactions itself, and so may some DO blocks. Around them the session is given the context and cleared
+ * again, in one packet. Not behind a pooler, where the session may be another's before it is cleared, or when the client
+ * goes away in between: there they carry none. A pooler shows by the process that answers not being the one it named.
  *
  * All this happens between a query and its connection, so it serves every kind of query: the answers to what we sent are
  * taken out before the client sees them. It leans on members of `pg` that are not documented (research/orm.md 4.1);
@@ -49,6 +50,7 @@ export interface ClientLike {
   readonly connection: ConnectionLike
   readonly constructor: unknown
   query(config: unknown, values?: unknown, callback?: unknown): unknown
+  readonly processID?: number | null
   readonly _txStatus?: string | null
   readonly pipeline?: boolean
 }
@@ -60,6 +62,8 @@ interface SessionState {
   known: string | undefined
   /** Whether the open transaction, or one on its way, was ever given a context. */
   used: boolean
+  /** Whether the connection is a session of its own, not one of a pooler; `undefined` until it was asked. */
+  direct: boolean | undefined
   /** The query being written, until its first message. */
   writing: Flight | undefined
   /** Queries that were sent, in order: what the server answers belongs to the first. */
@@ -101,6 +105,7 @@ export function instrument(client: ClientLike): void {
     status: client._txStatus ?? 'I',
     known: '',
     used: false,
+    direct: undefined,
     writing: undefined,
     flights: [],
   }
@@ -115,7 +120,23 @@ export function instrument(client: ClientLike): void {
       : query.callback
     if (then && typeof then !== 'function') return plainQuery(config, values, callback) // pg says what is wrong
     if (!given) query.query_timeout = (config as QueryLike).query_timeout
-    carry(query, state)
+    const taken = handed ?? take()
+    if (
+      taken.context !== '' &&
+      state.direct === undefined &&
+      statementKind(query.text ?? '', true) === 'apart'
+    ) {
+      const question = new Query(
+        'select pg_backend_pid() as pid',
+        undefined,
+        (_error: unknown, result?: Pids) => {
+          state.direct = result?.rows[0]?.pid === client.processID
+        },
+      )
+      carry(question, state, { scope: undefined, context: '' })
+      plainQuery(question)
+    }
+    carry(query, state, taken)
     if (then) query.callback = bindContext(then as NonNullable<QueryLike['callback']>)
     if (then || given) {
       plainQuery(query)
@@ -132,19 +153,60 @@ export function instrument(client: ClientLike): void {
 }
 
 /** Runs a callback in the context of the code that passed it, whoever calls it. */
-export function bindContext<F extends (...args: never[]) => unknown>(callback: F): F {
+function bindContext<F extends (...args: never[]) => unknown>(callback: F): F {
   const resource = new AsyncResource('whodunit')
   return function (this: unknown, ...args: unknown[]) {
     return resource.runInAsyncScope(callback as unknown as (...given: unknown[]) => unknown, this, ...args)
   } as unknown as F
 }
 
-/** Takes the context of the calling code for a query, to be sent when the query is. */
-function carry(query: QueryLike, state: SessionState): void {
+/** The context of the calling code, at one moment. */
+interface Taken {
+  readonly scope: AuditScope | undefined
+  readonly context: string
+}
+/** Of a pool's query that is being called, and of one that is being handed to a free connection. */
+let [called, handed]: (Taken | undefined)[] = []
+
+function take(): Taken {
   const scope = currentScope()
+  return { scope, context: scope?.text() ?? '' }
+}
+
+/** `pool.query` waits for a free connection: its context is that of the moment it is called all the same. */
+export function callsQuery<A extends unknown[], R>(query: (...args: A) => R): (...args: A) => R {
+  return function (this: unknown, ...args) {
+    called = take()
+    try {
+      return query.apply(this, args)
+    } finally {
+      called = undefined
+    }
+  }
+}
+
+/** A callback that waits for a free connection would run in the context of whoever frees one. */
+export function bindWaiting<F extends (...args: never[]) => unknown>(callback: F): F {
+  const [taken, bound] = [called, bindContext(callback)]
+  if (!taken) return bound
+  return ((...args: Parameters<F>) => {
+    handed = taken
+    try {
+      return bound(...args)
+    } finally {
+      handed = undefined
+    }
+  }) as F
+}
+
+interface Pids {
+  readonly rows: readonly { readonly pid: number }[]
+}
+
+/** Gives a query the context that is to be sent when it is. */
+function carry(query: QueryLike, state: SessionState, taken: Taken): void {
   const flight: Flight = {
-    context: scope?.text() ?? '',
-    scope,
+    ...taken,
     query,
     sent: false,
     alone: false,
@@ -187,7 +249,9 @@ function watch(client: ClientLike, state: SessionState): void {
     flight.sent = true
     const kind = needs(flight, state, client) ? statementKind(flight.query.text ?? '', false) : 'none'
     if (kind === 'none') return
-    flight.alone = kind === 'apart' && state.status !== 'T'
+    const alone = kind === 'apart' && state.status !== 'T'
+    if (alone && state.direct !== true) return
+    flight.alone = alone
     sendSetter(connection, flight.alone ? setSession : setLocal, flight.context, flight.alone)
     flight.own = flight.alone ? [...answers, 'readyForQuery'] : [...answers]
     if (!flight.alone && flight.context !== '') state.used = true
