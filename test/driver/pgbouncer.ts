@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { freePort } from '../harness/server.ts'
 
 /** PgBouncer in transaction mode in front of a server: each transaction may get another of two sessions. */
 export interface Bouncer {
@@ -74,13 +74,4 @@ async function untilReady(url: string, child: ChildProcess, log: () => string): 
     await sleep(50)
   }
   throw new Error(`pgbouncer did not start:\n${log()}`)
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }

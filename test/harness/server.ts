@@ -113,7 +113,8 @@ async function run(command: string, args: string[], options: object) {
   if (code !== 0) throw new Error(`${command} failed:\n${errors}`)
 }
 
-async function freePort(): Promise<number> {
+/** A port of this machine that nobody listens on. */
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')
   const { port } = probe.address() as AddressInfo
