@@ -45,6 +45,12 @@ export interface TablePlan {
   /** Whether the application may skip capture. */
   readonly allowSkip: boolean
   readonly addresses: boolean
+  readonly bulk: boolean
+  readonly truncateRows: boolean
+  /** Whether a migration's writes are recorded, or leave SKIPPED entries. */
+  readonly recordMigrations: boolean
+  /** Whether a change that cannot be recorded is let through. */
+  readonly reportErrors: boolean
 }
 
 export interface PlannedColumn extends CatalogueColumn {
@@ -120,6 +126,10 @@ function planTable(policy: Policy, table: CatalogueTable): TablePlan {
     closed: (model.include?.length ?? 0) > 0,
     allowSkip: policy.allowSkip ?? true,
     addresses: policy.addresses ?? true,
+    bulk: model.bulk ?? false,
+    truncateRows: model.truncateRows ?? false,
+    recordMigrations: policy.migrations === 'record',
+    reportErrors: policy.onCaptureError === 'report',
   }
 }
 

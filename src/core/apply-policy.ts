@@ -42,12 +42,11 @@ function matches(pattern: string, model: string, column: string): boolean {
   return where === '*' || where === '**' || where === model
 }
 
+/** Hashes as the trigger does; `null` for a value that the database cannot hash. */
+export type HashValues = (values: readonly string[]) => Promise<readonly (string | null)[]>
+
 /** An entry of the library as the policy has it: masked as the trigger would mask, classified as its model is. */
-export async function applyPolicy(
-  entry: NewEntry,
-  policy: Policy,
-  hash: (values: readonly string[]) => Promise<readonly string[]>,
-): Promise<NewEntry> {
+export async function applyPolicy(entry: NewEntry, policy: Policy, hash: HashValues): Promise<NewEntry> {
   const changes = entry.changes ? await redactChanges(entry, entry.changes, policy, hash) : undefined
   const nested = new Set(nestedSecrets(policy))
   const isSecret = (name: string): boolean => isSecretName(name) || nested.has(name)
@@ -71,7 +70,7 @@ async function redactChanges(
   entry: NewEntry,
   changes: Changes,
   policy: Policy,
-  hash: (values: readonly string[]) => Promise<readonly string[]>,
+  hash: HashValues,
 ): Promise<Changes> {
   const result: Record<string, Change> = {}
   for (const [column, change] of Object.entries(changes)) {
@@ -88,13 +87,13 @@ function hide(value: ChangeValue): ChangeValue {
   return value === null ? null : masked
 }
 
-async function hashed(
-  change: Change,
-  hash: (values: readonly string[]) => Promise<readonly string[]>,
-): Promise<Change> {
+async function hashed(change: Change, hash: HashValues): Promise<Change> {
   const known = change.filter((value) => value !== null).map(String)
   const hashes = [...(await hash(known))]
-  const mark = (value: ChangeValue): ChangeValue =>
-    value === null ? null : { $: 'hash', v: hashes.shift()! }
+  const mark = (value: ChangeValue): ChangeValue => {
+    if (value === null) return null
+    const v = hashes.shift()
+    return v ? { $: 'hash', v } : masked
+  }
   return [mark(change[0]), mark(change[1])]
 }

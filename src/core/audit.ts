@@ -16,7 +16,7 @@ import { checkConfig } from './policy-check.ts'
 import { type AuditConfig, type Policy, policyOf } from './policy.ts'
 import { createQueue, type QueueCounters } from './queue.ts'
 import { createReader, type EntryReader } from './reader.ts'
-import { applyPolicy } from './apply-policy.ts'
+import { applyPolicy, type HashValues } from './apply-policy.ts'
 import type { AuditSummary, SummaryQuery } from './summary.ts'
 import { toDate } from './query.ts'
 
@@ -126,6 +126,13 @@ export function createAudit<Client, Transaction>(
     )
   }
   const policy = policyOf(config)
+  if (policy.onCaptureError === 'report' && database.cannotReport) {
+    throw new AuditError(
+      'AUDIT_POLICY_INVALID',
+      `onCaptureError: 'report' is not possible with this database: ${database.cannotReport}.`,
+      `Leave it out: a change that cannot be recorded then fails the write.`,
+    )
+  }
   const now = clock ?? (() => new Date())
   const newId = createId ?? randomUUID
   const app = application ? [application.name, application.release].filter(Boolean).join('@') : undefined
@@ -138,7 +145,7 @@ export function createAudit<Client, Transaction>(
   const queue = createQueue({
     // Here, where nobody waits: a hash has to be asked of the database
     write: async (entries) => {
-      const hash = (values: readonly string[]): Promise<readonly string[]> => database.setup.hash(values)
+      const hash: HashValues = (values) => database.setup.hash(values)
       await database.write(await Promise.all(entries.map((entry) => applyPolicy(entry, policy, hash))))
     },
     onError: onError ?? reportOnStderr,
@@ -171,8 +178,7 @@ export function createAudit<Client, Transaction>(
     async (draft: log.Draft): Promise<Logged> => {
       const ref = newId()
       if (skipped.has(draft.action)) return { ref }
-      const hash = (values: readonly string[]): Promise<readonly string[]> =>
-        database.hashIn(transaction, values)
+      const hash: HashValues = (values) => database.hashIn(transaction, values)
       await database.writeIn(transaction, [await applyPolicy(complete(draft, ref), policy, hash)])
       return { ref }
     }

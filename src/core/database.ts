@@ -15,9 +15,11 @@ export interface AuditDatabase<Client = unknown, Transaction = unknown> {
   /** Stores entries in the given transaction of the application. */
   writeIn(transaction: Transaction, entries: readonly NewEntry[]): Promise<void>
   /** As {@link TrailSetup.hash}, in the given transaction: the library's own connection may have to wait for it. */
-  hashIn(transaction: Transaction, values: readonly string[]): Promise<readonly string[]>
+  hashIn(transaction: Transaction, values: readonly string[]): Promise<readonly (string | null)[]>
   /** Whether the calling code holds a transaction in which waiting for {@link write} would never end. */
   wouldDeadlock(): boolean
+  /** Why `onCaptureError: 'report'` is not possible with this database; absent where it is. */
+  readonly cannotReport?: string | undefined
   readonly trail: TrailReader
   readonly setup: TrailSetup
   /** What the wrapped client delivers as context, seen through the application's own client. */
@@ -58,8 +60,8 @@ export interface TrailSetup {
   /** Compares the application's policy with what the database does. Throws where the database stores what `policy` hides. */
   check(policy: Policy): Promise<readonly CheckWarning[]>
   uninstall(options?: { readonly trail?: boolean }): Promise<readonly string[]>
-  /** The key of the trail's hashes. */
-  hash(values: readonly string[]): Promise<readonly string[]>
+  /** Hashes with the key of the trail; `null` where the database cannot, so that the value is masked. */
+  hash(values: readonly string[]): Promise<readonly (string | null)[]>
 }
 
 export interface MigrateOptions {

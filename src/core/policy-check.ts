@@ -28,10 +28,8 @@ export function checkConfig(config: unknown): asserts config is AuditConfig {
   texts('skipModels', root['skipModels'])
   texts('skipActions', root['skipActions'])
   oneOf('migrations', root['migrations'], ['skip', 'record'])
-  for (const flag of ['allowSkip', 'addresses']) {
-    if (root[flag] !== undefined && typeof root[flag] !== 'boolean')
-      throw wrong(flag, root[flag], 'true or false')
-  }
+  oneOf('onCaptureError', root['onCaptureError'], ['fail', 'report'])
+  for (const flag of ['allowSkip', 'addresses']) flagOrNothing(flag, root[flag])
   const bytes = root['maxValueBytes']
   if (bytes !== undefined && (!Number.isInteger(bytes) || (bytes as number) < 100)) {
     throw wrong('maxValueBytes', bytes, 'a whole number of bytes, 100 at least')
@@ -66,6 +64,7 @@ function checkModel(path: string, model: Record<string, unknown>): void {
   oneOf(`${path}.severity`, model['severity'], severities)
   oneOf(`${path}.reason`, model['reason'], ['optional', 'required'])
   for (const key of ['tags', 'ignore', 'include', 'exclude', 'reads']) texts(`${path}.${key}`, model[key])
+  for (const key of ['bulk', 'truncateRows']) flagOrNothing(`${path}.${key}`, model[key])
   for (const [action, sentence] of entries(`${path}.describe`, model['describe'])) {
     if (typeof sentence !== 'string') throw wrong(`${path}.describe.${action}`, sentence, 'text')
   }
@@ -102,6 +101,10 @@ function texts(path: string, value: unknown): void {
   if (value === undefined) return
   if (!Array.isArray(value) || value.some((item) => typeof item !== 'string'))
     throw wrong(path, value, 'a list of texts')
+}
+
+function flagOrNothing(path: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'boolean') throw wrong(path, value, 'true or false')
 }
 
 function oneOf(path: string, value: unknown, allowed: readonly string[]): void {

@@ -26,6 +26,13 @@ export interface ModelPolicy {
   readonly redact?: Readonly<Record<string, Redaction>>
   /** Columns whose reading is worth an entry. */
   readonly reads?: readonly string[]
+  /**
+   * Captures INSERT and DELETE by statement, where that is safe: cheaper for thousands of rows, dearer for one. `migrate`
+   * says where it is not. @default false
+   */
+  readonly bulk?: boolean
+  /** Records each row that a TRUNCATE removes, where the database can, and not only that it happened. @default false */
+  readonly truncateRows?: boolean
 }
 
 /** What is audited, masked and labelled: data only, so that the triggers and the application share one truth. */
@@ -50,6 +57,11 @@ export interface Policy {
   readonly addresses?: boolean
   /** Values longer than this many bytes are cut: `{"$":"cut","length":n}`. @default 100000 */
   readonly maxValueBytes?: number
+  /**
+   * What becomes of a change that cannot be recorded: `fail` fails the write; `report` lets it through, counted, and shown
+   * by `status` (not on SQLite). @default 'fail'
+   */
+  readonly onCaptureError?: 'fail' | 'report'
   /** How long entries are kept, by kind or model, `'*'` for the rest. */
   readonly retention?: Readonly<Record<string, string>>
 }
@@ -74,6 +86,7 @@ export const policyKeys: readonly (keyof Policy)[] = [
   'migrations',
   'addresses',
   'maxValueBytes',
+  'onCaptureError',
   'retention',
 ]
 
@@ -91,6 +104,8 @@ export const modelKeys: readonly (keyof ModelPolicy)[] = [
   'exclude',
   'redact',
   'reads',
+  'bulk',
+  'truncateRows',
 ]
 
 /** The policy alone, without the rest of a configuration. */

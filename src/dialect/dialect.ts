@@ -8,6 +8,15 @@ export type SqlRow = Readonly<Record<string, unknown>>
 /** Runs one statement and answers its rows. Parameters are text, numbers, booleans, null or lists of text. */
 export type RunSql = (sql: string, parameters?: readonly unknown[]) => Promise<readonly SqlRow[]>
 
+/** The library's own connections to a database. */
+export interface Session {
+  readonly run: RunSql
+  /** Several statements, one after another, on one connection. */
+  connection<T>(fn: (run: RunSql) => Promise<T>): Promise<T>
+  /** Runs `fn` in a transaction: committed when it resolves, rolled back when it throws. */
+  transaction<T>(fn: (run: RunSql) => Promise<T>): Promise<T>
+}
+
 export interface Statement {
   readonly sql: string
   readonly parameters?: readonly unknown[]
@@ -30,8 +39,8 @@ export interface Dialect {
 export interface TrailDialect {
   /** The version of the schema that this package makes. */
   readonly version: number
-  /** Keeps two migrations apart until the end of the transaction, also behind a transaction pooler. */
-  readonly lock: readonly string[]
+  /** Keeps two migrations apart for as long as `work` takes, in the transaction that `run` stands for. */
+  alone<T>(run: RunSql, work: () => Promise<T>): Promise<T>
   /** Refuses servers that are too old. */
   checkServer(run: RunSql): Promise<void>
   /** The version that stands in the database, and whether its functions and views are those of this package. */
@@ -46,8 +55,8 @@ export interface TrailDialect {
   storePolicy(policy: string, fingerprint: string): Statement
   /** Removes the trail itself, with all entries. */
   readonly drop: readonly string[]
-  /** One row a value, in order, with the column `hash`. */
-  hash(values: readonly string[]): Statement
+  /** One row a value, in order, with the column `hash`. Absent where a trigger cannot hash: `hash` is then `mask`. */
+  hash?(values: readonly string[]): Statement
 }
 
 /** Capture: reading the catalogue and writing triggers. */
@@ -61,7 +70,11 @@ export interface CaptureDialect {
   enable(plan: TablePlan): readonly string[]
   remove(table: Pick<CatalogueTable, 'schema' | 'name'>): readonly string[]
   /** Removes what no table uses any more: the capture of dropped and renamed tables. */
-  readonly sweep: string
+  readonly sweep: readonly string[]
+  /** Why a change that cannot be recorded has to fail its write here; absent where it can be let through and counted. */
+  readonly cannotReport?: string
+  /** What this database does otherwise than the policy asks, a sentence each: `hash` that becomes `mask`, and the like. */
+  limits(plan: TablePlan): readonly string[]
   /** One row a table, with `schema` and `name`: all capture that stands, also in schemas the policy no longer names. */
   readonly all: Statement
 }
@@ -98,11 +111,13 @@ export interface EntryRow {
 /** The tables that the store's statements name. */
 export interface TrailTables {
   entry: EntryRow
+  whodunit_entry: EntryRow
 }
 
 /** What differs in reading. Everything else is built once, by Kysely, which only compiles here. */
 export interface ReadDialect {
   readonly db: Kysely<TrailTables>
+  readonly table: keyof TrailTables
   /** The columns of {@link EntryRow} as they are selected. */
   readonly columns: readonly Expression<unknown>[]
   /** Entries before a cursor in the order of {@link newestFirst}. */
@@ -126,8 +141,8 @@ export interface ReadDialect {
   readonly day: Expression<string>
   /** A top-level text field of `details`. */
   detail(field: string): Expression<string | null>
-  /** The position after everything that is committed. */
-  readonly end: Statement
+  /** The position after everything that is committed; `from` is the position where the reader stands, if it has one. */
+  end(session: Session, from: string | undefined): Promise<string>
   /** What is committed between two positions, at most `limit` entries beyond `afterId`. */
   between(from: string | undefined, to: string, afterId: string | undefined): Expression<SqlBool>
   /** Labels of rows of an application's table, as `key` and `label`. */

@@ -1,4 +1,4 @@
-import type { RunSql } from '../dialect/dialect.ts'
+import type { RunSql, Session } from '../dialect/dialect.ts'
 
 /** How SQL is run on one kind of client, and how the context of the application travels through it. */
 export interface Driver<Client = unknown, Transaction = unknown> {
@@ -16,10 +16,4 @@ export interface Driver<Client = unknown, Transaction = unknown> {
   wouldDeadlock(): boolean
   /** Ends the library's own connections; the application's client stays as it is. */
   close(): Promise<void>
-}
-
-export interface Session {
-  readonly run: RunSql
-  /** Runs `fn` in a transaction: committed when it resolves, rolled back when it throws. */
-  transaction<T>(fn: (run: RunSql) => Promise<T>): Promise<T>
 }

@@ -1,6 +1,6 @@
 import { AuditError } from '../core/internal.ts'
-import type { RunSql } from '../dialect/dialect.ts'
-import type { Driver, Session } from './driver.ts'
+import type { RunSql, Session } from '../dialect/dialect.ts'
+import type { Driver } from './driver.ts'
 import { bindWaiting, callsQuery, checkClient, type ClientLike, instrument } from './pg/client.ts'
 
 /** What is used of a `pg.Pool`. */
@@ -53,6 +53,7 @@ function session(own: OwnConnections, lane: number): Session {
       rows(await client.query(sql, parameters as unknown[]))
   return {
     run: (sql, parameters) => own.with(lane, (client) => runOn(client)(sql, parameters)),
+    connection: (fn) => own.with(lane, (client) => fn(runOn(client))),
     transaction: (fn) =>
       own.with(lane, async (client) => {
         await client.query('begin')

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { AuditError, type AuditScope, currentScope } from '../core/internal.ts'
-import type { Driver, Session } from './driver.ts'
+import type { RunSql, Session } from '../dialect/dialect.ts'
+import type { Driver } from './driver.ts'
 import {
   forgetsContext,
   inTransactionAfter,
@@ -56,8 +57,11 @@ export function pgliteDriver<T extends PgliteLike>(original: T): Driver<T, Pglit
 }
 
 function ownSession(original: PgliteLike): Session {
+  const run: RunSql = async (sql, parameters = []) =>
+    (await original.query(sql, [...parameters])).rows as never
   return {
-    run: async (sql, parameters = []) => (await original.query(sql, [...parameters])).rows as never,
+    run,
+    connection: (fn) => fn(run),
     transaction: (fn) =>
       begin(original, async (transaction) =>
         fn(async (sql, parameters = []) => (await transaction.query(sql, [...parameters])).rows as never),

@@ -9,8 +9,7 @@ import {
   type TrailReader,
 } from '../core/internal.ts'
 import { parseTemplate } from '../capture/plan.ts'
-import type { Dialect, EntryRow, ReadDialect, Statement } from '../dialect/dialect.ts'
-import type { Session } from '../driver/driver.ts'
+import type { Dialect, EntryRow, ReadDialect, Session, Statement } from '../dialect/dialect.ts'
 import { type Cursor, decodeCursor, encodeCursor } from './cursor.ts'
 import { toEntry } from './row.ts'
 import { summarize } from './summary.ts'
@@ -21,6 +20,13 @@ export function createTrailReader(session: Session, dialect: Dialect): TrailRead
   const run = async (statement: Statement): Promise<readonly EntryRow[]> => {
     try {
       return (await session.run(statement.sql, statement.parameters)) as unknown as readonly EntryRow[]
+    } catch (error) {
+      throw dialect.explain(error)
+    }
+  }
+  const end = async (from: string | undefined): Promise<string> => {
+    try {
+      return await read.end(session, from)
     } catch (error) {
       throw dialect.explain(error)
     }
@@ -59,8 +65,7 @@ export function createTrailReader(session: Session, dialect: Dialect): TrailRead
     summary: (query) => summarize(run, read, query),
     follow,
     async end() {
-      const [row] = (await run(read.end)) as unknown as { position: string }[]
-      return encodePosition({ from: row!.position })
+      return encodePosition({ from: await end(undefined) })
     },
     async actorLabels(keys, actors) {
       return actorLabels(session, dialect, keys, actors)
@@ -85,7 +90,7 @@ export function createTrailReader(session: Session, dialect: Dialect): TrailRead
 
   async function follow(position: string | undefined, limit: number): Promise<FollowBatch> {
     const { from, to: open, after } = decodePosition(position)
-    const to = open ?? ((await run(read.end)) as unknown as { position: string }[])[0]!.position
+    const to = open ?? (await end(from))
     const rows = await run(
       compile(
         entries(read)
@@ -105,7 +110,7 @@ export function createTrailReader(session: Session, dialect: Dialect): TrailRead
 type Select = SelectQueryBuilder<never, never, EntryRow>
 
 function entries(read: ReadDialect): Select {
-  return read.db.selectFrom('entry as e').select(read.columns as never)
+  return read.db.selectFrom(`${read.table} as e`).select(read.columns as never)
 }
 
 function compile(select: { compile(): CompiledQuery }): Statement {

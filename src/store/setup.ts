@@ -14,8 +14,7 @@ import {
   type TrailSetup,
   type TrailStatus,
 } from '../core/internal.ts'
-import type { Dialect, RunSql } from '../dialect/dialect.ts'
-import type { Session } from '../driver/driver.ts'
+import type { Dialect, RunSql, Session } from '../dialect/dialect.ts'
 import { compareDisclosure } from './disclosure.ts'
 
 /** Tries for a table whose lock others hold; each waits as long as the dialect's lock timeout. */
@@ -32,10 +31,7 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
     }
   }
   const locked = <T>(fn: (run: RunSql) => Promise<T>): Promise<T> =>
-    session.transaction(async (run) => {
-      for (const sql of trail.lock) await run(sql)
-      return fn(run)
-    })
+    session.transaction((run) => trail.alone(run, () => fn(run)))
 
   async function migrate(
     given: Policy | undefined,
@@ -102,7 +98,7 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
     }
     if (!dryRun) {
       await locked(async (run) => {
-        await run(capture.sweep)
+        for (const sql of capture.sweep) await run(sql)
         warnings.push(...(await trail.secure(run)))
         made += await trail.prepare(run)
         if (made > 0) done.push(`made room for the entries of ${made} months`)
@@ -119,7 +115,8 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
     const tables = dryRun
       ? statusOf(planned)
       : statusOf(planTables(policy, await capture.catalogue(session.run, policy.schemas)))
-    return { done, warnings: [...warnings, ...warningsOf(tables)], tables, fingerprint }
+    const limits = planned.flatMap(({ plan }) => (plan ? capture.limits(plan) : []))
+    return { done, warnings: [...warnings, ...limits, ...warningsOf(tables)], tables, fingerprint }
   }
 
   async function upgrade(run: RunSql): Promise<void> {
@@ -234,7 +231,7 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
           done.push(`removed capture from ${table.schema}.${table.name}`)
         }
         if (await trail.installed(session.run)) {
-          await session.run(capture.sweep)
+          for (const sql of capture.sweep) await session.run(sql)
           if (done.length > 0) await recordSetup(session.run, 'UNINSTALL', { done: done.slice(0, 100) })
         }
         if (withTrail) {
@@ -245,12 +242,7 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
         }
         return done
       }),
-    hash: (values) =>
-      explained(async () => {
-        if (values.length === 0) return []
-        const { sql, parameters } = trail.hash(values)
-        return (await session.run(sql, parameters)).map((row) => String(row['hash']))
-      }),
+    hash: (values) => explained(() => hashValues(dialect, session.run, values)),
   }
 
   async function withTries(work: () => Promise<void>): Promise<void> {
@@ -262,6 +254,17 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
       }
     }
   }
+}
+
+/** `null` for each value where the database cannot hash. */
+export async function hashValues(
+  { trail }: Dialect,
+  run: RunSql,
+  values: readonly string[],
+): Promise<readonly (string | null)[]> {
+  if (values.length === 0 || !trail.hash) return values.map(() => null)
+  const { sql, parameters } = trail.hash(values)
+  return (await run(sql, parameters)).map((row) => String(row['hash']))
 }
 
 const sentences = {

@@ -2,7 +2,7 @@ import type { AuditDatabase } from '../core/internal.ts'
 import type { Dialect } from '../dialect/dialect.ts'
 import type { Driver } from '../driver/driver.ts'
 import { createTrailReader } from './read.ts'
-import { createTrailSetup } from './setup.ts'
+import { createTrailSetup, hashValues } from './setup.ts'
 
 /** A dialect and a driver put together as the database that the core asks for. */
 export function createDatabase<Client, Transaction>(
@@ -18,6 +18,7 @@ export function createDatabase<Client, Transaction>(
   }
   return {
     client: driver.client,
+    cannotReport: dialect.capture.cannotReport,
     trail: createTrailReader(driver.reading, dialect),
     setup: createTrailSetup(driver.writing, dialect),
     wouldDeadlock: () => driver.wouldDeadlock(),
@@ -29,11 +30,7 @@ export function createDatabase<Client, Transaction>(
       const { sql, parameters } = dialect.record(entries, true)
       await explained(driver.in(transaction)(sql, parameters))
     },
-    async hashIn(transaction, values) {
-      if (values.length === 0) return []
-      const { sql, parameters } = dialect.trail.hash(values)
-      return (await explained(driver.in(transaction)(sql, parameters))).map((row) => String(row['hash']))
-    },
+    hashIn: (transaction, values) => explained(hashValues(dialect, driver.in(transaction), values)),
     async probe() {
       const [row] = await explained(driver.asApplication(dialect.probe.sql, dialect.probe.parameters))
       const context = row?.['context']

@@ -42,7 +42,7 @@ export async function summarize(
   const group = async (by: readonly ReturnType<typeof sql>[]): Promise<Counted[]> => {
     const [name, more] = by
     let select = read.db
-      .selectFrom('entry as e')
+      .selectFrom(`${read.table} as e`)
       .select([sql`${name}`.as('name'), sql`${more ?? sql`null`}`.as('more'), sql`count(*)`.as('count')])
       .groupBy(by as never)
     for (const condition of where) select = select.where(condition)
@@ -57,7 +57,7 @@ export async function summarize(
 
   async function loginStatuses(): Promise<Counted[]> {
     let select = read.db
-      .selectFrom('entry as e')
+      .selectFrom(`${read.table} as e`)
       .select([sql`${read.detail('status')}`.as('name'), sql`count(*)`.as('count')])
       .where(sql<boolean>`e.kind = 'login' and e.action = 'LOGIN'`)
       .groupBy(sql`${read.detail('status')}` as never)
@@ -66,11 +66,11 @@ export async function summarize(
   }
   async function countUnresolved(): Promise<number> {
     const settled = read.db
-      .selectFrom('entry as done')
+      .selectFrom(`${read.table} as done`)
       .select(sql`1`.as('one'))
       .where(sql<boolean>`done.about = e.ref and done.action = 'RESOLVED'`)
     let select = read.db
-      .selectFrom('entry as e')
+      .selectFrom(`${read.table} as e`)
       .select(sql`count(*)`.as('count'))
       .where(sql<boolean>`e.kind = 'system' and e.action <> 'RESOLVED'`)
       .where(({ not, exists }) => not(exists(settled as never)))

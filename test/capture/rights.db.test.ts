@@ -2,6 +2,7 @@ import { Pool } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { createAudit, isAuditError } from '../../src/index.ts'
 import { fromPg } from '../../src/database/postgres.ts'
+import { dropDatabase } from '../harness/postgres.ts'
 import { captureDatabase, short } from './fixture.ts'
 
 const capture = captureDatabase()
@@ -228,7 +229,7 @@ test('a role that may not make roles sets up capture of its own tables, with a w
   const pool = new Pool({ connectionString: owner.url.replace(/\/[^/]*$/, `/${other}`), max: 2 })
   onTestFinished(async () => {
     await pool.end()
-    await database.pool.query(`drop database ${other} with (force)`)
+    await dropDatabase(database.pool, other)
   })
   await pool.query('create table item (id int primary key, n int)')
   const audit = createAudit({ database: fromPg(pool) })

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, Pool } from 'pg'
 import { inject } from 'vitest'
 
@@ -30,7 +31,9 @@ async function createDatabase(path: string, options: string): Promise<TestDataba
   const server = await response.text()
 
   const database = randomName()
-  await asSuperuser(server, `create database ${database} strategy file_copy ${options}`)
+  await asSuperuser(server, async (client) =>
+    client.query(`create database ${database} strategy file_copy ${options}`),
+  )
   const superuser = login(server, database, 'postgres')
   const logins = [superuser]
   const roles: string[] = []
@@ -47,8 +50,10 @@ async function createDatabase(path: string, options: string): Promise<TestDataba
     },
     async drop() {
       await Promise.all(logins.map(({ pool }) => pool.end()))
-      await asSuperuser(server, `drop database ${database} with (force)`)
-      for (const name of roles) await asSuperuser(server, `drop role ${name}`)
+      await asSuperuser(server, (client) => dropDatabase(client, database))
+      await asSuperuser(server, async (client) => {
+        for (const name of roles) await client.query(`drop role ${name}`)
+      })
     },
   }
 }
@@ -62,11 +67,24 @@ function login(server: string, database: string, user: string): Login {
   return { url: url.href, pool }
 }
 
-async function asSuperuser(server: string, sql: string) {
+/**
+ * Removes a database. A pool that has ended is still closing its connections: to cut them would raise an error that
+ * nobody listens for any more, so they get a moment first.
+ */
+export async function dropDatabase(as: Pick<Client, 'query'>, database: string): Promise<void> {
+  for (let tries = 1; tries <= 50; tries++) {
+    const { rows } = await as.query('select 1 from pg_stat_activity where datname = $1', [database])
+    if (rows.length === 0) break
+    await sleep(100)
+  }
+  await as.query(`drop database ${database} with (force)`)
+}
+
+async function asSuperuser(server: string, use: (client: Client) => Promise<unknown>) {
   const client = new Client(server)
   await client.connect()
   try {
-    await client.query(sql)
+    await use(client)
   } finally {
     await client.end()
   }

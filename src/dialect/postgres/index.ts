@@ -31,10 +31,12 @@ const fingerprint = createHash('sha256').update(replaceable.join('\n')).digest('
 export const postgres: Dialect = {
   trail: {
     version: trailVersions.length,
-    lock: [
-      `set local lock_timeout = '5s'`,
-      `select pg_advisory_xact_lock(hashtextextended('whodunit migrate', 0))`,
-    ],
+    // of the transaction, not of the session: it works behind a transaction pooler
+    async alone(run, work) {
+      await run(`set local lock_timeout = '5s'`)
+      await run(`select pg_advisory_xact_lock(hashtextextended('whodunit migrate', 0))`)
+      return work()
+    },
     async checkServer(run) {
       const [row] = await run(
         `select current_setting('server_version_num')::int as number, current_setting('server_version') as version`,
@@ -98,7 +100,8 @@ export const postgres: Dialect = {
         (trigger) => `alter table ${table(plan.table)} enable trigger ${name(trigger)}`,
       ),
     remove: dropCapture,
-    sweep,
+    sweep: [sweep],
+    limits: () => [],
     all: {
       sql: `select n.nspname as schema, c.relname as name from pg_trigger t join pg_class c on c.oid = t.tgrelid
         join pg_namespace n on n.oid = c.relnamespace where t.tgname = $1 and not t.tgisinternal and t.tgparentid = 0`,

@@ -33,6 +33,7 @@ const plain = [
 
 export const read: ReadDialect = {
   db,
+  table: 'entry',
   columns: [
     sql`e.id::text`.as('id'),
     sql`(extract(epoch from e.at) * 1000000)::bigint::text`.as('at'),
@@ -64,7 +65,10 @@ export const read: ReadDialect = {
   transaction: (value) => sql<SqlBool>`(e.xid = ${value}::bigint and coalesce(e.joined, true))`,
   day: sql<string>`to_char(e.at at time zone 'UTC', 'YYYY-MM-DD')`,
   detail: (field) => sql<string | null>`(whodunit.read_json(e.details) ->> ${sql.lit(field)})`,
-  end: { sql: 'select pg_current_snapshot()::text as position' },
+  async end({ run }) {
+    const [row] = await run('select pg_current_snapshot()::text as position')
+    return String(row!['position'])
+  },
   // PgQ's batches: what the later snapshot sees and the earlier did not (research/integrity-scale.md A5)
   between: (from, to, afterId) => {
     const [a, b] = [sql`${from ?? '1:1:'}::pg_snapshot`, sql`${to}::pg_snapshot`]
