@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import type { PlannedColumn, TablePlan } from '../../capture/plan.ts'
+import type { TablePlan, PlannedColumn } from '../../capture/plan.ts'
 import { partSeparator, secretWords, skipMark } from '../../core/internal.ts'
 import { dollarQuote, literal, name, table } from './quote.ts'
+import { differs, hideOr, json, keyText, shown } from './values.ts'
 
 /** Sorts before the triggers of people, so that what they change in turn is recorded after, in order. */
 export const triggerName = '!whodunit'
@@ -223,53 +224,6 @@ function rowFacts(plan: TablePlan, before: 'new' | 'old', after: 'new' | 'old'):
   if (plan.subject)
     lines.push(`subject := ${hideOr(plan.subject, after, `${after}.${name(plan.subject.name)}::text`)};`)
   return lines
-}
-
-/** The key as text; a composite key is a compact JSON array of texts. A masked key can no longer be told apart. */
-function keyText(plan: TablePlan, row: string): string {
-  const texts = plan.key.map((column) => hideOr(column, row, `${row}.${name(column.name)}::text`))
-  if (texts.length === 1) return texts[0]!
-  return `'[' || ${texts.map((text) => `coalesce(to_json(${text})::text, 'null')`).join(` || ',' || `)} || ']'`
-}
-
-function hideOr(column: PlannedColumn, row: string, open: string): string {
-  if (column.redaction === 'hash') return `whodunit.hash(${row}.${name(column.name)}::text)`
-  return column.redaction === 'keep' ? open : `'***'::text`
-}
-
-function shown(column: PlannedColumn, row: string): string {
-  return column.redaction === 'keep' ? `${row}.${name(column.name)}` : `'***'`
-}
-
-function differs(column: PlannedColumn, before: string, after: string): string {
-  if (column.exactEquality) return `${after} is distinct from ${before}`
-  return `row(${after})::record operator(pg_catalog.*<>) row(${before})::record`
-}
-
-/** Bytes of a text whose type bounds it, at most: a `varchar(9999)`. */
-const longestBounded = 40_000
-
-/** The value as an expression that `json_build_array` and `to_json` print as the trail wants it. */
-function json(plan: TablePlan, column: PlannedColumn, value: string): string {
-  if (column.redaction === 'mask') return `case when ${value} is not null then '{"$":"masked"}'::json end`
-  if (column.redaction === 'hash') {
-    return `case when ${value} is not null then json_build_object('$', 'hash', 'v', whodunit.hash(${value}::text)) end`
-  }
-  if (column.form === 'native') return value
-  const text = column.form === 'text' ? value : `${value}::text`
-  const open =
-    column.form === 'json'
-      ? `whodunit.redact_json(${text}, ${secretNames(plan)})`
-      : column.form === 'nested'
-        ? `whodunit.redact_nested(to_json(${value})::text, ${text}, ${secretNames(plan)})`
-        : text
-  if (!column.unbounded && (column.form !== 'text' || plan.maxValueBytes >= longestBounded)) return open
-  const size = column.form === 'text' ? `octet_length(${value})` : `octet_length(${text})`
-  return `case when ${size} > ${plan.maxValueBytes} then json_build_object('$', 'cut', 'length', length(${text})) else to_json(${open}) end`
-}
-
-function secretNames(plan: TablePlan): string {
-  return `array[${plan.nestedSecrets.map(literal).join(', ')}]::text[]`
 }
 
 function driftBranch(plan: TablePlan): string {
