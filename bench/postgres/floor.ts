@@ -3,11 +3,12 @@ import type { ContextParts } from '../../src/core/wire.ts'
 
 /** Who did it, as an application has it at hand: about 230 bytes. */
 export const context = {
-  actor: { id: '1001', label: 'alice@example.com' },
+  actor: { type: 'user', id: '1001', label: 'alice@example.com' },
   request: {
     id: '3f8b6c1e-7d5a-4f0e-9b3c-2a1d4e5f6a7b',
     ip: '203.0.113.42',
-    userAgent: 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36',
+    userAgent:
+      'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36',
     sessionId: 'b6c1e7d5a4f0e9b3c2a1d4e5f6a7b8c9',
   },
   tenant: 'acme',
@@ -21,15 +22,15 @@ export async function createFloor(client: Client): Promise<void> {
   await client.query('create schema floor')
   await client.query('create sequence floor.entry_id')
   await client.query(
-    `create table floor.entry (like whodunit.entry including defaults including constraints including indexes including storage) partition by range (at)`,
+    `create table floor.change (like whodunit.change including defaults including constraints including indexes including storage) partition by range (at)`,
   )
-  await client.query(`alter table floor.entry alter id set default nextval('floor.entry_id')`)
+  await client.query(`alter table floor.change alter id set default nextval('floor.entry_id')`)
   const { rows } = await client.query<{ name: string; bound: string }>(
     `select c.relname as name, pg_get_expr(c.relpartbound, c.oid) as bound from pg_inherits i join pg_class c on c.oid = i.inhrelid
-     where i.inhparent = 'whodunit.entry'::regclass`,
+     where i.inhparent = 'whodunit.change'::regclass`,
   )
   for (const { name, bound } of rows) {
-    await client.query(`create table floor.${name} partition of floor.entry ${bound}`)
+    await client.query(`create table floor.${name} partition of floor.change ${bound}`)
   }
 }
 
@@ -48,7 +49,7 @@ export function handWritten(
         tenant: text(stored.tenant),
         context: text(stored.rest),
       }
-    : { application: `'bench'`, address: `'127.0.0.1'` }
+    : { context: text('\n127.0.0.1\n\nbench\n\nsql\n') }
   const all = { ...of, ...by }
   return { columns: Object.keys(all).join(', '), values: Object.values(all).join(', ') }
 }

@@ -36,7 +36,11 @@ export async function createPeers(client: Client): Promise<void> {
     end $$`)
 }
 
-export async function capturedByPeer(client: Client, table: string, how: 'full_image' | 'diff'): Promise<void> {
+export async function capturedByPeer(
+  client: Client,
+  table: string,
+  how: 'full_image' | 'diff',
+): Promise<void> {
   await client.query(
     `create trigger peer after insert or update or delete on ${table} for each row execute function peer.${how}()`,
   )

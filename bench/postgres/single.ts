@@ -23,7 +23,7 @@ export async function singleUpdate(world: World, rounds: number): Promise<readon
   const variants = tables.map((table): Variant => {
     const stored = table === 'hand_in_context' ? encodeParts(context) : null
     const { columns, values } = handWritten(`single_${table}`, 'i::text', `'${threeColumnChange}'`, stored)
-    const byHand = table.startsWith('hand') ? `insert into floor.entry (${columns}) values (${values});` : ''
+    const byHand = table.startsWith('hand') ? `insert into floor.change (${columns}) values (${values});` : ''
     const loop = `do $do$ begin for i in 1..${rows} loop
       update single_${table} set ${threeColumns} where id = i; ${byHand} end loop; end $do$`
     return {

@@ -24,7 +24,12 @@ export async function openWorld(): Promise<World> {
   const client = new pg.Client({ connectionString: server.url, application_name: 'bench' })
   await client.connect()
   // What would come at its own time, and hit one variant more than another
-  for (const setting of ['autovacuum = off', `max_wal_size = '8GB'`, `checkpoint_timeout = '1h'`, 'jit = off']) {
+  for (const setting of [
+    'autovacuum = off',
+    `max_wal_size = '8GB'`,
+    `checkpoint_timeout = '1h'`,
+    'jit = off',
+  ]) {
     await client.query(`alter system set ${setting}`)
   }
   await client.query('select pg_reload_conf()')
@@ -49,7 +54,9 @@ export async function openWorld(): Promise<World> {
     meter: processCpu(Number(rows[0].pid)),
     audit: open,
     async entries(model) {
-      const found = await client.query('select count(*)::int as n from whodunit.entry where model = $1', [model])
+      const found = await client.query('select count(*)::int as n from whodunit.entry where model = $1', [
+        model,
+      ])
       return Number(found.rows[0].n)
     },
     async close() {

@@ -17,6 +17,14 @@ export interface CatalogueTable {
   readonly bookkeeping: boolean
   /** A partition: captured, and reported, through its parent. */
   readonly partition: boolean
+  /** Where a database numbers its columns for good: the highest number ever given, of dropped columns too. */
+  readonly lastColumn?: number
+  /** Whether rows are in other tables, its partitions, which number their columns by themselves. */
+  readonly partitioned?: boolean
+  /** Whether its rows are on another server. */
+  readonly foreign?: boolean
+  /** Why capture by statement would not be safe here. */
+  readonly notInBulk?: string
   /** Capture as it stands in the database; `null` where there is none. */
   readonly installed: InstalledCapture | null
 }
@@ -45,8 +53,8 @@ export interface CatalogueColumn {
   readonly exactEquality: boolean
   /** Whether values can be longer than the policy allows. */
   readonly unbounded: boolean
-  /** Of a domain, which may refuse NULL. */
-  readonly domain: boolean
+  /** Whether values print the same whatever the settings of the session. @default false */
+  readonly settled?: boolean
   /** Computed when read, so that a trigger cannot see it. */
   readonly virtual: boolean
 }

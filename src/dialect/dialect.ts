@@ -103,8 +103,6 @@ export interface EntryRow {
   readonly about: string | null
   readonly details: string | null
   readonly role: string | null
-  readonly application: string | null
-  readonly address: string | null
   readonly joined: boolean | null
 }
 

@@ -11,8 +11,10 @@ export function toEntry(row: EntryRow): AuditEntry {
   })
   const { tags, ...details } = parseObject(row.details)
   const actor = context.actor ?? (row.actor ? (fromActorKey(row.actor) ?? null) : null)
-  const where = { application: row.application, address: row.address, about: row.about }
-  for (const [key, value] of Object.entries(where)) if (value !== null) details[key] = value
+  // a write that came with no context says which program it came from, and where that ran
+  const bare = context.origin === 'sql' && row.request_id === null ? context.request : undefined
+  const where = { application: bare?.userAgent, address: bare?.ip, about: row.about ?? undefined }
+  for (const [key, value] of Object.entries(where)) if (value !== undefined) details[key] = value
   const entry = {
     id: row.id,
     ref: row.ref,
@@ -27,7 +29,7 @@ export function toEntry(row: EntryRow): AuditEntry {
     actor,
     subject: row.subject,
     tenant: row.tenant,
-    request: context.request ?? null,
+    request: (bare ? null : context.request) ?? null,
     reason: context.reason ?? null,
     description: null,
     metadata: context.metadata ?? null,

@@ -77,7 +77,7 @@ test('entries that came before their month was made do not stop any migration', 
   const audit = open()
   await audit.migrate()
   const { rows } = await pool.query(
-    `select 'whodunit.entry_' || to_char(now() + interval '2 months', 'YYYY_MM') as month, date_trunc('month', now()) + interval '2 months 3 days' as at`,
+    `select 'whodunit.event_' || to_char(now() + interval '2 months', 'YYYY_MM') as month, date_trunc('month', now()) + interval '2 months 3 days' as at`,
   )
   await pool.query(`drop table ${rows[0].month}`)
   await audit.logAuditEvent({ action: 'early', at: rows[0].at, durable: true })

@@ -1,12 +1,60 @@
 import { createHash } from 'node:crypto'
-import type { TablePlan, PlannedColumn } from '../../capture/plan.ts'
-import { partSeparator, secretWords, skipMark } from '../../core/internal.ts'
+import type { PlannedColumn, TablePlan } from '../../capture/plan.ts'
+import { skipMark } from '../../core/internal.ts'
+import { connectionLines, contextPart } from './context.ts'
 import { dollarQuote, literal, name, table } from './quote.ts'
-import { differs, hideOr, json, keyText, shown } from './values.ts'
+import { differs, hideOr, jsonText, keyText, shown } from './values.ts'
 
 /** Sorts before the triggers of people, so that what they change in turn is recorded after, in order. */
 export const triggerName = '!whodunit'
-export const truncateTriggerName = '!whodunit_truncate'
+
+/** A trigger of a table: its name, and when it fires. */
+interface Trigger {
+  readonly name: string
+  readonly fires: string
+}
+
+/** The triggers that capture a table. All of them call its one function. */
+function triggersOf(plan: TablePlan): readonly Trigger[] {
+  const truncate = plan.truncateRows ? 'before' : 'after'
+  const statement = (event: string, rows: string): Trigger => ({
+    name: `${triggerName}_${event}`,
+    fires: `after ${event} on ${table(plan.table)} referencing ${rows} for each statement`,
+  })
+  return [
+    {
+      name: triggerName,
+      fires: `after ${inBulk(plan) ? 'update' : 'insert or update or delete'} on ${table(plan.table)} for each row`,
+    },
+    ...(inBulk(plan)
+      ? [statement('delete', 'old table as gone'), statement('insert', 'new table as added')]
+      : []),
+    ...(plan.table.foreign
+      ? []
+      : [
+          {
+            name: `${triggerName}_truncate`,
+            fires: `${truncate} truncate on ${table(plan.table)} for each statement`,
+          },
+        ]),
+  ]
+}
+
+export function inBulk(plan: TablePlan): boolean {
+  return plan.bulk && plan.table.notInBulk === undefined
+}
+
+/** What tells one capture from another: the text of the function, and the triggers that call it. */
+export function comparable(body: string, triggers: readonly string[]): string {
+  return `${body}\n-- ${triggers.toSorted().join(', ')}`
+}
+
+export function captureText(plan: TablePlan): string {
+  return comparable(
+    functionBody(plan),
+    triggersOf(plan).map((trigger) => trigger.name),
+  )
+}
 
 /** The function of a table's trigger: readable in the catalogue, within the 63 bytes of a name. */
 export function functionName(of: { readonly schema: string; readonly name: string }): string {
@@ -19,52 +67,59 @@ export function functionName(of: { readonly schema: string; readonly name: strin
     .replace(/\uFFFD+$/, '')} ${hash}`
 }
 
-/** Settings that would change how values print are pinned; `search_path` also keeps foreign operators out. */
-const pinned = [
-  ['search_path', 'pg_catalog, pg_temp'],
-  ['DateStyle', "'ISO, YMD'"],
-  ['IntervalStyle', "'postgres'"],
-  ['TimeZone', "'UTC'"],
-  ['bytea_output', "'hex'"],
-  ['extra_float_digits', '1'],
-  ['xmloption', "'content'"],
-] as const
-
-/** Each one costs a little with every row, so these only where a column needs them. */
-const pinnedFor = [
+/** Settings that change how values print, and the types whose values they change. Each costs a little with every row. */
+const settings: readonly (readonly [types: RegExp, setting: string, value: string])[] = [
+  [/^(date|timestamp)/, 'DateStyle', "'ISO, YMD'"],
+  [/^(timestamp|time) .*with time zone/, 'TimeZone', "'UTC'"],
+  [/^interval/, 'IntervalStyle', "'postgres'"],
+  [/^bytea/, 'bytea_output', "'hex'"],
+  [/^(real|double precision)/, 'extra_float_digits', '1'],
+  [/^xml/, 'xmloption', "'content'"],
   [/^money/, 'lc_monetary', "'C'"],
   [/^reg/, 'quote_all_identifiers', 'off'],
-] as const
+]
+
+/** Of values that may be made of anything, every setting but the rare ones. */
+const inDoubt = 6
+
+/** All that decide how any value prints, for the functions that do not know beforehand which there will be. */
+export const everySetting: string = settings
+  .map(([, setting, value]) => `set ${setting} = ${value}`)
+  .join(' ')
+
+/** The settings that the columns of a table need. `search_path` keeps foreign operators and functions out. */
+function pinned(plan: TablePlan): string[] {
+  const unsettled = plan.columns.filter(({ settled, virtual }) => !settled && !virtual)
+  const known = ({ type }: PlannedColumn): boolean =>
+    settings.some(([types]) => types.test(type)) && !type.endsWith('[]')
+  const needed = settings.filter(
+    ([types], index) =>
+      unsettled.some(({ type }) => types.test(type)) ||
+      (index < inDoubt && unsettled.some((column) => !known(column))),
+  )
+  return [
+    ['search_path', 'pg_catalog, pg_temp'],
+    ...needed.map(([, setting, value]) => [setting, value]),
+  ].map(([setting, value]) => `set ${setting} = ${value}`)
+}
 
 export function createFunction(plan: TablePlan): string {
-  const settings = [
-    ...pinned,
-    ...pinnedFor
-      .filter(([types]) => plan.columns.some(({ type }) => types.test(type)))
-      .map(([, setting, value]) => [setting, value]),
-  ]
   return [
     `create or replace function whodunit.${name(functionName(plan.table))}() returns trigger`,
     `language plpgsql security definer`,
-    ...settings.map(([setting, value]) => `set ${setting} = ${value}`),
-    `as ${dollarQuote(captureText(plan))}`,
+    ...pinned(plan),
+    `as ${dollarQuote(functionBody(plan))}`,
   ].join('\n')
 }
 
-/** The body of the trigger's function. What is compared to find drift is this text. */
-export function captureText(plan: TablePlan): string {
+/**
+ * The body of the trigger's function. All values are put into variables first: such expressions are prepared once a
+ * transaction, those of an INSERT with each execution.
+ */
+function functionBody(plan: TablePlan): string {
   const { actions } = plan
   const updates = actions.update || (plan.softDelete !== null && (actions.softDelete || actions.restore))
-  const branches = [
-    updates ? `if tg_op = 'UPDATE' then\n${update(plan)}` : `if tg_op = 'UPDATE' then\n      return null;`,
-    actions.create
-      ? `elsif tg_op = 'INSERT' then\n${wholeRow(plan, 'new', 'CREATE')}`
-      : `elsif tg_op = 'INSERT' then\n      return null;`,
-    actions.delete
-      ? `elsif tg_op = 'DELETE' then\n${wholeRow(plan, 'old', 'DELETE')}`
-      : `elsif tg_op = 'DELETE' then\n      return null;`,
-    `end if;`,
-  ]
+  const nothing = '      return null;'
   return `
 declare
   context text := coalesce(current_setting('whodunit.context', true), '');
@@ -75,88 +130,197 @@ declare
   moved text;
   label text;
   subject text;
-  rest record;
+  actor text;
+  request text;
+  tenant text;${inBulk(plan) ? '\n  one record;' : ''}
   drift bool := false;
 begin
   if tg_op = 'TRUNCATE' then
-    ${actions.truncate ? `perform whodunit.capture_statement('TRUNCATE', ${literal(plan.model)}, context);` : ''}
+    ${truncated(plan)}
     return null;
   end if;
   if context like '${skipMark}%' then
-    ${
-      plan.allowSkip
-        ? `perform whodunit.capture_statement('SKIPPED', ${literal(plan.model)}, context);
-    return null;`
-        : `context := substr(context, ${skipMark.length + 1});  -- the policy forbids to skip`
-    }
-  end if;
+    ${skipped(plan)}
+  end if;${inBulk(plan) ? byStatement(plan) : ''}
   begin
-    ${branches.join('\n    ')}
+    drift := ${unknownColumn(plan)};
+    if tg_op = 'UPDATE' then
+${updates ? update(plan) : nothing}
+    elsif tg_op = 'INSERT' then
+${actions.create ? wholeRow(plan, 'new', 'CREATE') : nothing}
+    elsif tg_op = 'DELETE' then
+${actions.delete ? wholeRow(plan, 'old', 'DELETE') : nothing}
+    end if;
   exception when others then
     drift := true;  -- a column was renamed, dropped or retyped since migrate
   end;
   if drift then
-    ${driftBranch(plan)}
+    action := case tg_op when 'INSERT' then 'CREATE' else tg_op end;
+    ignored := '';
+    if tg_op = 'INSERT' then
+      ${generic(plan, 'new', 'new')}
+    elsif tg_op = 'DELETE' then
+      ${generic(plan, 'old', 'old')}
+    else
+      ${generic(plan, 'old', 'new')}
+    end if;
   end if;
   if changes = '' then
     return null;
-  end if;${
-    plan.reasonRequired
-      ? `
-  perform whodunit.require_reason(${literal(plan.model)}, context);`
-      : ''
-  }
-  insert into whodunit.entry (kind, action, model, target_id, moved_to, label, changes, subject${constantColumns(
-    plan,
-  )
-    .map(([column]) => `, ${column}`)
-    .join('')}, actor, request_id, tenant, context, application, address)
-  values ('change', action, ${literal(plan.model)}, target, moved, left(label, 200), '{' || substr(changes || ignored, 2) || '}', left(subject, 200)${constantColumns(
-    plan,
-  )
-    .map(([, value]) => `, ${value}`)
-    .join('')},
-    left(nullif(split_part(context, ${separator}, 1), ''), 200), left(nullif(split_part(context, ${separator}, 2), ''), 200),
-    left(nullif(split_part(context, ${separator}, 3), ''), 200), left(nullif(split_part(context, ${separator}, 4), ''), 20000),
-    case when context = '' then nullif(current_setting('application_name'), '') end,
-    ${plan.addresses ? `case when context = '' then inet_client_addr() end` : 'null'});
+  end if;
+  ${requireReason(plan)}${prepareContext(plan)}
+  changes := '{' || substr(changes || ignored, 2) || '}';
+  ${insertOne(plan)}
   return null;
 end`
 }
 
-const separator = `e'\\x${partSeparator.charCodeAt(0).toString(16)}'`
+/** One row with values that stand in variables. */
+function insertOne(plan: TablePlan): string {
+  const values: Record<string, string> = {
+    kind: `'change'`,
+    action: 'action',
+    model: literal(plan.model),
+    ...(plan.key.length > 0 ? { target_id: 'target', moved_to: 'moved' } : {}),
+    ...(plan.label.length > 0 ? { label: 'label' } : {}),
+    changes: 'changes',
+    ...(plan.subject ? { subject: 'subject' } : {}),
+    ...constants(plan),
+    ...stored,
+  }
+  return `insert into whodunit.change (${Object.keys(values).join(', ')})
+  values (${Object.values(values).join(', ')});`
+}
 
-function constantColumns(plan: TablePlan): [string, string][] {
-  const columns: [string, string | null][] = [
-    ['category', plan.category],
-    ['severity', plan.severity],
-    ['details', plan.tags.length > 0 ? JSON.stringify({ tags: plan.tags }) : null],
-  ]
-  return columns.flatMap(([column, value]) => (value === null ? [] : [[column, literal(value)]]))
+/** The columns of the context, as {@link prepareContext} leaves their values. */
+const stored = { actor: 'actor', request_id: 'request', tenant: 'tenant', context: 'context' }
+
+function prepareContext(plan: TablePlan): string {
+  return `if context = '' then
+    context := ${connectionLines(plan.addresses ? 'true' : 'false')};
+  else
+    actor := ${contextPart('context', 1)};
+    request := ${contextPart('context', 2)};
+    tenant := ${contextPart('context', 3)};
+    context := ${contextPart('context', 4)};
+  end if;`
+}
+
+function constants(plan: TablePlan): Record<string, string> {
+  const columns = {
+    category: plan.category,
+    severity: plan.severity,
+    details: plan.tags.length > 0 ? JSON.stringify({ tags: plan.tags }) : null,
+  }
+  return Object.fromEntries(
+    Object.entries(columns).flatMap(([column, value]) => (value === null ? [] : [[column, literal(value)]])),
+  )
+}
+
+function requireReason(plan: TablePlan): string {
+  return plan.reasonRequired ? `perform whodunit.require_reason(${literal(plan.model)}, context);\n  ` : ''
+}
+
+function skipped(plan: TablePlan): string {
+  if (!plan.allowSkip)
+    return `context := substr(context, ${skipMark.length + 1});  -- the policy forbids to skip`
+  return `perform whodunit.capture_statement('SKIPPED', ${literal(plan.model)}, context, ${plan.addresses});
+    return null;`
+}
+
+function truncated(plan: TablePlan): string {
+  if (!plan.actions.truncate) return ''
+  const event = `perform whodunit.capture_statement('TRUNCATE', ${literal(plan.model)}, context, ${plan.addresses});`
+  if (!plan.truncateRows) return event
+  return `${event}
+    if context not like '${skipMark}%' then
+      ${prepareContext(plan).replaceAll('\n', '\n      ')}
+      ${insertAll(plan, 'old', 'DELETE', table(plan.table))}
+    end if;`
+}
+
+/** INSERT and DELETE of a whole statement at once. Where a row does not fit the plan any more, each is looked at by itself. */
+function byStatement(plan: TablePlan): string {
+  const of = (event: string, action: string, row: 'new' | 'old', rows: string, does: boolean): string => `
+    ${event} tg_op = '${row === 'new' ? 'INSERT' : 'DELETE'}' then
+      ${
+        does
+          ? `begin
+        if ${unknownColumn(plan)} then raise exception 'drift'; end if;
+        ${insertAll(plan, row, action, rows)}
+      exception when others then
+        for one in select * from ${rows} loop
+          action := '${action}';
+          ${generic(plan, 'one', 'one')}
+          changes := '{' || substr(changes, 2) || '}';
+          ${insertOne(plan)}
+        end loop;
+      end;`
+          : ''
+      }`
+  return `
+  if tg_level = 'STATEMENT' then
+    ${requireReason(plan)}${prepareContext(plan)}${of('if', 'CREATE', 'new', 'added', plan.actions.create)}${of('elsif', 'DELETE', 'old', 'gone', plan.actions.delete)}
+    end if;
+    return null;
+  end if;`
+}
+
+/** One statement for all rows of a table or a transition table, which it names as \`row\`. */
+function insertAll(plan: TablePlan, row: 'new' | 'old', action: string, from: string): string {
+  const facts = factsOf(plan, 'r')
+  const values: Record<string, string> = {
+    kind: `'change'`,
+    action: `'${action}'`,
+    model: literal(plan.model),
+    ...(facts.target ? { target_id: facts.target } : {}),
+    ...(facts.label ? { label: `left(${facts.label}, 200)` } : {}),
+    changes: `'{' || substr(${chunks(wholeRowPieces(plan, row, 'r'))
+      .map((expression) => `(${expression})`)
+      .join(' || ')}, 2) || '}'`,
+    ...(facts.subject ? { subject: `left(${facts.subject}, 200)` } : {}),
+    ...constants(plan),
+    ...stored,
+  }
+  return `insert into whodunit.change (${Object.keys(values).join(', ')})
+        select ${Object.values(values).join(', ')} from ${from} r;`
+}
+
+/**
+ * Whether the table has a column that this text does not know. Numbers of columns are never given twice, so the next one
+ * exists once a column was added; the look costs less than any comparison of rows.
+ */
+function unknownColumn({ table: of }: TablePlan): string {
+  const relation = of.partitioned ? 'pg_partition_root(tg_relid)' : 'tg_relid'
+  return `has_column_privilege(${relation}, ${(of.lastColumn ?? 0) + 1}::smallint, 'select') is not null`
 }
 
 function update(plan: TablePlan): string {
-  const lines = ['rest := new;']
+  const facts = factsOf(plan, 'old')
+  const newKey =
+    plan.key.length > 0 ? `moved := nullif(${keyText(plan, 'new')}, ${keyText(plan, 'old')});` : ''
+  const lines = []
   for (const column of plan.columns) {
-    if (column.virtual) continue
+    const isKey = plan.key.some(({ name: key }) => key === column.name)
+    if (column.virtual || !(column.recorded || isKey)) continue
     const [before, after] = [`old.${name(column.name)}`, `new.${name(column.name)}`]
+    const into = column.ignored ? 'ignored' : 'changes'
+    lines.push(`if ${differs(column, before, after)} then`)
     if (column.recorded) {
-      const into = column.ignored ? 'ignored' : 'changes'
+      const head = literal(`,${JSON.stringify(column.name)}:[`)
       lines.push(
-        `if ${differs(column, before, after)} then`,
-        `  ${into} := ${into} || ${literal(`,${JSON.stringify(column.name)}:`)} || json_build_array(${json(plan, column, before)}, ${json(plan, column, after)})::text;`,
-        `  rest.${name(column.name)} := ${before};`,
-        'end if;',
+        `  ${into} := ${into} || ${head} || ${jsonText(plan, column, before)} || ',' || ${jsonText(plan, column, after)} || ']';`,
       )
-    } else lines.push(`rest.${name(column.name)} := ${before};`)
+    }
+    if (isKey) lines.push(`  ${newKey}`)
+    lines.push('end if;')
   }
-  // a column that this text does not know has changed
-  lines.push('drift := rest operator(pg_catalog.*<>) old;')
   lines.push(
     `if changes <> '' then`,
     `  action := ${actionOfUpdate(plan)};`,
     ...notRecorded(plan),
-    ...rowFacts(plan, 'old', 'new').map((line) => `  ${line}`),
+    ...(facts.target ? [`  target := ${facts.target};`] : []),
+    ...afterwards(factsOf(plan, 'new')).map((line) => `  ${line}`),
     'end if;',
   )
   return indent(lines)
@@ -184,49 +348,60 @@ function notRecorded({ softDelete, actions }: TablePlan): string[] {
 /** Columns a single expression joins at most: the server's stack bounds how deep one may be. */
 const chunk = 60
 
+function chunks(pieces: readonly string[]): string[] {
+  const found = []
+  for (let start = 0; start < pieces.length; start += chunk)
+    found.push(pieces.slice(start, start + chunk).join(' || '))
+  return found
+}
+
 function wholeRow(plan: TablePlan, row: 'new' | 'old', action: string): string {
-  const lines = [`action := '${action}';`, `rest := ${row};`]
-  const recorded = plan.columns.filter((column) => column.recorded)
-  for (let start = 0; start < recorded.length; start += chunk) {
-    const parts = recorded.slice(start, start + chunk).map((column) => {
-      const key = literal(`,${JSON.stringify(column.name)}:[${row === 'new' ? 'null,' : ''}`)
-      const value = `coalesce(to_json(${json(plan, column, `${row}.${name(column.name)}`)})::text, 'null')`
-      return `${key} || ${value} || ${row === 'new' ? `']'` : `',null]'`}`
-    })
-    lines.push(`changes := changes || ${parts.join(' || ')};`)
-  }
-  const domains = plan.columns.filter((column) => column.domain && !column.virtual)
-  for (const column of plan.columns) {
-    if (!column.virtual && !column.domain) lines.push(`rest.${name(column.name)} := null;`)
-  }
-  // a domain may refuse NULL, so its columns stay, and what else is there is looked for
-  lines.push(
-    domains.length === 0
-      ? 'drift := not (rest is null);'
-      : `drift := (json_strip_nulls(row_to_json(rest))::jsonb - array[${domains.map((column) => literal(column.name)).join(', ')}]) <> '{}';`,
-    ...rowFacts(plan, row, row),
-  )
+  const lines = [`action := '${action}';`]
+  for (const pieces of chunks(wholeRowPieces(plan, row, row))) lines.push(`changes := changes || ${pieces};`)
+  const facts = factsOf(plan, row)
+  if (facts.target) lines.push(`target := ${facts.target};`)
+  lines.push(...afterwards(facts))
   return indent(lines)
 }
 
-function rowFacts(plan: TablePlan, before: 'new' | 'old', after: 'new' | 'old'): string[] {
-  const lines = []
-  if (plan.key.length > 0) {
-    lines.push(`target := ${keyText(plan, before)};`)
-    if (before !== after) lines.push(`moved := nullif(${keyText(plan, after)}, target);`)
-  }
-  if (plan.label.length > 0) {
-    const pieces = plan.label.map((piece) =>
-      typeof piece === 'string' ? literal(piece) : shown(piece, after),
-    )
-    lines.push(`label := concat(${pieces.join(', ')});`)
-  }
-  if (plan.subject)
-    lines.push(`subject := ${hideOr(plan.subject, after, `${after}.${name(plan.subject.name)}::text`)};`)
-  return lines
+/** `,"column":[null,value]` of each column of a new row, `[value,null]` of one that is gone. */
+function wholeRowPieces(plan: TablePlan, kind: 'new' | 'old', row: string): string[] {
+  return plan.columns
+    .filter((column) => column.recorded)
+    .map((column) => {
+      const head = literal(`,${JSON.stringify(column.name)}:[${kind === 'new' ? 'null,' : ''}`)
+      const value = jsonText(plan, column, `${row}.${name(column.name)}`)
+      return `${head} || ${value} || ${kind === 'new' ? `']'` : `',null]'`}`
+    })
 }
 
-function driftBranch(plan: TablePlan): string {
+/** What an entry says of a row beside its values, as expressions. */
+interface RowFacts {
+  readonly target?: string
+  readonly label?: string
+  readonly subject?: string
+}
+
+function factsOf(plan: TablePlan, row: string): RowFacts {
+  const { key, label, subject } = plan
+  const pieces = label.map((piece) => (typeof piece === 'string' ? literal(piece) : shown(piece, row)))
+  return {
+    ...(key.length > 0 ? { target: keyText(plan, row) } : {}),
+    ...(label.length > 0 ? { label: `concat(${pieces.join(', ')})` } : {}),
+    ...(subject ? { subject: hideOr(subject, row, `${row}.${name(subject.name)}::text`) } : {}),
+  }
+}
+
+/** Label and subject, which are those of the row as it is now. */
+function afterwards({ label, subject }: RowFacts): string[] {
+  return [
+    ...(label ? [`label := left(${label}, 200);`] : []),
+    ...(subject ? [`subject := left(${subject}, 200);`] : []),
+  ]
+}
+
+/** Records a row without knowing its columns. */
+function generic(plan: TablePlan, before: string, after: string): string {
   const names = (which: (column: PlannedColumn) => boolean): string[] =>
     plan.columns.filter(which).map((column) => column.name)
   const known = {
@@ -239,35 +414,48 @@ function driftBranch(plan: TablePlan): string {
     closed: plan.closed,
     limit: plan.maxValueBytes,
   }
-  const sql = `whodunit.generic_capture(tg_relid, tg_op, ${literal(JSON.stringify(known))})`
-  return `action := case tg_op when 'INSERT' then 'CREATE' else tg_op end;
-    ignored := '';
-    if tg_op = 'INSERT' then
-      execute ${sql} using new, new into changes, target, moved;
-    elsif tg_op = 'DELETE' then
-      execute ${sql} using old, old into changes, target, moved;
-    else
-      execute ${sql} using old, new into changes, target, moved;
-    end if;`
+  return `select c.changes, c.target, c.moved into changes, target, moved
+      from whodunit.capture_any(${before}, ${after}, tg_relid, tg_op, ${literal(JSON.stringify(known))}) as c;`
 }
 
 function indent(lines: readonly string[]): string {
   return lines.map((line) => `      ${line}`).join('\n')
 }
 
+/** The triggers of a table as planned, and none else of ours. */
 export function createTriggers(plan: TablePlan): readonly string[] {
-  const on = table(plan.table)
   const call = `execute function whodunit.${name(functionName(plan.table))}()`
+  const planned = triggersOf(plan)
+  const left = installedTriggers(plan).filter((old) => !planned.some((trigger) => trigger.name === old))
   return [
-    `create or replace trigger ${name(triggerName)} after insert or update or delete on ${on} for each row ${call}`,
-    `create or replace trigger ${name(truncateTriggerName)} after truncate on ${on} for each statement ${call}`,
+    ...left.map((trigger) => `drop trigger ${name(trigger)} on ${table(plan.table)}`),
+    ...planned.map((trigger) => `create or replace trigger ${name(trigger.name)} ${trigger.fires} ${call}`),
   ]
 }
 
-export function dropCapture(of: { readonly schema: string; readonly name: string }): readonly string[] {
-  return [triggerName, truncateTriggerName].map(
-    (trigger) => `drop trigger if exists ${name(trigger)} on ${table(of)}`,
+function installedTriggers({ table: { installed } }: TablePlan): string[] {
+  return installed ? installed.text.slice(installed.text.lastIndexOf('\n-- ') + 4).split(', ') : []
+}
+
+/** Whether the triggers that stand are those that are planned, so that to replace the function is enough. */
+export function hasTriggers(plan: TablePlan): boolean {
+  const planned = triggersOf(plan).map((trigger) => trigger.name)
+  return (
+    plan.table.installed?.name === functionName(plan.table) &&
+    installedTriggers(plan).join() === planned.toSorted().join()
   )
+}
+
+export function enableTriggers(plan: TablePlan): readonly string[] {
+  return triggersOf(plan).map(
+    (trigger) => `alter table ${table(plan.table)} enable trigger ${name(trigger.name)}`,
+  )
+}
+
+const everyTrigger = ['', '_delete', '_insert', '_truncate'].map((event) => triggerName + event)
+
+export function dropCapture(of: { readonly schema: string; readonly name: string }): readonly string[] {
+  return everyTrigger.map((trigger) => `drop trigger if exists ${name(trigger)} on ${table(of)}`)
 }
 
 /** Removes the functions that no trigger calls any more. */
@@ -275,9 +463,3 @@ export const sweep = `do $$ declare unused regprocedure; begin
   for unused in select p.oid from pg_proc p where p.pronamespace = 'whodunit'::regnamespace and p.proname like 'capture %'
     and not exists (select from pg_trigger t where t.tgfoid = p.oid)
   loop execute format('drop function %s', unused); end loop; end $$`
-
-/** The built-in secret names as they show in a text that has lost everything but letters and digits. */
-export const secretPattern: string = literal(secretWords.map((word) => word.replaceAll(' ', '')).join('|'))
-
-/** For the trail's own functions: the built-in secret names as a list. */
-export const secretWordList: string = `array[${secretWords.map(literal).join(', ')}]::text[]`

@@ -1,6 +1,6 @@
 import type { Catalogue, CatalogueColumn, CatalogueTable, ColumnForm } from '../../capture/catalogue.ts'
 import type { RunSql, SqlRow } from '../dialect.ts'
-import { truncateTriggerName, triggerName } from './capture.ts'
+import { comparable, triggerName } from './capture.ts'
 
 /** Tables in which migration tools keep their own books, by name in any schema. */
 const bookkeeping = [
@@ -20,6 +20,9 @@ const native = new Set(['bool', 'int2', 'int4', 'float4', 'float8'])
 /** Types whose `=` is the equality of their images. All others are compared as stored. */
 const exact = new Set(['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time', 'timestamp', 'timestamptz', 'inet',
   'cidr', 'macaddr', 'macaddr8', 'bytea', 'bit', 'varbit', 'name', 'pg_lsn', 'xid8']) // prettier-ignore
+/** Types, and lists of them, that print the same in every session; enums do too. */
+const settledTypes = `('bool', 'int2', 'int4', 'int8', 'oid', 'numeric', 'uuid', 'text', 'varchar', 'bpchar', 'name', 'inet', 'cidr', 'macaddr',
+  'macaddr8', 'bit', 'varbit', 'pg_lsn', 'xid8', 'json', 'jsonb', 'citext', 'time')`
 /** Exact unless the column's collation takes different texts for equal. */
 const texts = new Set(['text', 'varchar'])
 
@@ -31,21 +34,28 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
   const wanted = schemas?.length ? schemas : [defaultSchema]
   const tables = await run(
     `select c.oid::text as oid, n.nspname as schema, c.relname as name, c.relispartition as partition,
-       f.prosrc as text, f.proname as function, t.tgenabled::text as enabled, tt.tgenabled::text as truncate_enabled,
+       f.prosrc as text, f.proname as function, ours.names as triggers, ours.enabled,
+       (select max(a.attnum) from pg_attribute a where a.attrelid = c.oid) as last_column, c.relkind = 'p' as partitioned,
+       case when c.relkind = 'f' then 'it is a foreign table'
+         when c.relkind = 'p' or exists (select from pg_inherits i where c.oid in (i.inhrelid, i.inhparent)) then 'its rows are in several tables'
+         when exists (select from pg_trigger u where u.tgrelid = c.oid and not u.tgisinternal and u.tgname not like '!whodunit%'
+           and u.tgtype & 1 = 1 and u.tgtype & 2 = 0) then 'it has a trigger of its own after each row, whose writes would be recorded out of order'
+       end as not_in_bulk,
        coalesce((select json_agg(a.attname order by k.place) from pg_index i, unnest(i.indkey::int2[]) with ordinality as k(attnum, place), pg_attribute a
          where i.indexrelid = best.indexrelid and a.attrelid = c.oid and a.attnum = k.attnum and k.place <= i.indnkeyatts), '[]')::text as key
      from pg_class c
      join pg_namespace n on n.oid = c.relnamespace
      left join pg_trigger t on t.tgrelid = c.oid and t.tgname = $2 and not t.tgisinternal
      left join pg_proc f on f.oid = t.tgfoid
-     left join pg_trigger tt on tt.tgrelid = c.oid and tt.tgname = $3 and not tt.tgisinternal
+     left join lateral (select json_agg(o.tgname order by o.tgname)::text as names, bool_and(o.tgenabled not in ('D', 'R')) as enabled
+       from pg_trigger o where o.tgrelid = c.oid and o.tgname like '!whodunit%' and not o.tgisinternal) ours on true
      left join lateral (select i.indexrelid from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid
        and i.indpred is null and i.indexprs is null
        and (i.indisprimary or not exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum = any(i.indkey) and not a.attnotnull))
        order by i.indisprimary desc, i.indisreplident desc, i.indnkeyatts, i.indexrelid limit 1) best on true
      where c.relkind in ('r', 'p') and n.nspname = any($1) and n.nspname <> 'whodunit' and c.relpersistence <> 't'
-     order by n.nspname <> $4, n.nspname, c.relname`,
-    [wanted, triggerName, truncateTriggerName, defaultSchema],
+     order by n.nspname <> $3, n.nspname, c.relname`,
+    [wanted, triggerName, defaultSchema],
   )
   const columns = await readColumns(run, wanted, where!['virtual'] === true)
   return {
@@ -71,8 +81,10 @@ async function readColumns(
   virtual: boolean,
 ): Promise<Map<string, CatalogueColumn[]>> {
   const rows = await run(
-    `select a.attrelid::text as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type, b.typname as base, t.typtype = 'd' as domain,
+    `select a.attrelid::text as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type, b.typname as base,
        ${nestedType} as nested,
+       (select e.typtype = 'e' or e.typname in ${settledTypes} from pg_type e
+         where e.oid = case when b.typcategory = 'A' and b.typelem <> 0 then b.typelem else b.oid end) as settled,
        coalesce(co.collisdeterministic, true) as deterministic, a.atttypmod as modifier,
        ${virtual ? `a.attgenerated = 'v'` : 'false'} as virtual
      from pg_attribute a
@@ -115,7 +127,7 @@ function toColumn(row: SqlRow): CatalogueColumn {
       !(exact.has(base) && base !== 'bytea' && base !== 'varbit') &&
       base !== 'numeric' &&
       !limited,
-    domain: row['domain'] === true,
+    settled: row['settled'] === true,
     virtual: row['virtual'] === true,
   }
 }
@@ -131,13 +143,15 @@ function toTable(row: SqlRow, defaultSchema: string, columns: readonly Catalogue
     columns,
     bookkeeping: isBookkeeping(name, columns),
     partition: row['partition'] === true,
+    ...(row['last_column'] === null ? {} : { lastColumn: Number(row['last_column']) }),
+    partitioned: row['partitioned'] === true,
+    ...(row['not_in_bulk'] === null ? {} : { notInBulk: row['not_in_bulk'] as string }),
     installed:
       typeof text === 'string'
         ? {
             name: String(row['function']),
-            text,
-            enabled:
-              row['enabled'] !== 'D' && row['enabled'] !== 'R' && (row['truncate_enabled'] ?? 'O') !== 'D',
+            text: comparable(text, JSON.parse(String(row['triggers'])) as string[]),
+            enabled: row['enabled'] === true,
           }
         : null,
   }

@@ -1,16 +1,15 @@
-import { kinds, lineSeparator, partSeparator, restLines, skipMark } from '../../core/internal.ts'
-import { secretPattern, secretWordList } from './capture.ts'
+import { kinds, secretWords, skipMark } from '../../core/internal.ts'
+import { everySetting } from './capture.ts'
 import { baseType, nestedType } from './catalogue.ts'
-import { monthsAhead } from './trail.ts'
+import { connectionLines, contextLine, contextPart, joinLines, joinParts } from './context.ts'
+import { storedKeySql } from './key.ts'
+import { literal } from './quote.ts'
+import { halves, monthsAhead } from './trail.ts'
 
-const part = `e'\\x${partSeparator.charCodeAt(0).toString(16)}'`
-const line = lineSeparator === '\n' ? `e'\\n'` : lineSeparator
 const pinned = `set search_path = pg_catalog, pg_temp`
 
-/** The line of a stored context, as SQL. Total: text of any form has an answer. */
-export function contextLine(context: string, which: (typeof restLines)[number]): string {
-  return `nullif(split_part(${context}, ${line}, ${restLines.indexOf(which) + 1}), '')`
-}
+/** The built-in secret names as they show in a text that has lost everything but letters and digits. */
+const secretPattern = literal(secretWords.map((word) => word.replaceAll(' ', '')).join('|'))
 
 /**
  * The trail's own functions. They hold no state, so every migrate replaces them when their text has changed. Those that
@@ -18,7 +17,7 @@ export function contextLine(context: string, which: (typeof restLines)[number]):
  */
 export const trailFunctions: readonly string[] = [
   // What a statement, not a row, leaves: TRUNCATE, or one SKIPPED entry a transaction and table
-  `create or replace function whodunit.capture_statement(what text, about_model text, given text) returns void
+  `create or replace function whodunit.capture_statement(what text, about_model text, given text, with_address boolean) returns void
   language plpgsql security definer ${pinned} as $$
   declare
     skipped bool := given like '${skipMark}%';
@@ -33,17 +32,15 @@ export const trailFunctions: readonly string[] = [
       perform set_config('whodunit.skipped', known || marker, true);
       what := 'SKIPPED';
     end if;
-    insert into whodunit.entry (kind, action, model, actor, request_id, tenant, context, application)
-    values ('change', what, about_model, left(nullif(split_part(text, ${part}, 1), ''), 200),
-      left(nullif(split_part(text, ${part}, 2), ''), 200), left(nullif(split_part(text, ${part}, 3), ''), 200),
-      left(nullif(split_part(text, ${part}, 4), ''), 20000),
-      case when text = '' then nullif(current_setting('application_name'), '') end);
+    insert into whodunit.change (kind, action, model, actor, request_id, tenant, context)
+    values ('change', what, about_model, ${contextPart('text', 1)}, ${contextPart('text', 2)}, ${contextPart('text', 3)},
+      case when text = '' then ${connectionLines('with_address')} else ${contextPart('text', 4)} end);
   end $$`,
 
   `create or replace function whodunit.require_reason(model text, given text) returns void
   language plpgsql ${pinned} as $$
   begin
-    if ${contextLine(`split_part(given, ${part}, 4)`, 'reason')} is null then
+    if coalesce(${contextLine(contextPart('given', 4), 'reason')}, '') = '' then
       raise exception 'a change of % needs a reason', model
         using errcode = 'check_violation', hint = 'AUDIT: give one by audit.withContext({ reason }) or audit.set({ reason }).';
     end if;
@@ -57,7 +54,7 @@ export const trailFunctions: readonly string[] = [
   `create or replace function whodunit.is_secret(name text) returns boolean
   language plpgsql immutable strict ${pinned} as $$
   declare
-    secrets text[] := ${secretWordList};
+    secrets text[] := array[${secretWords.map(literal).join(', ')}]::text[];
     words text[] := array_remove(regexp_split_to_array(lower(regexp_replace(name, '([a-z0-9])([A-Z])', e'\\\\1 \\\\2', 'g')), '[^a-z0-9]+'), '');
   begin
     for i in 1 .. coalesce(array_length(words, 1), 0) loop
@@ -110,10 +107,11 @@ export const trailFunctions: readonly string[] = [
     select case when redacted = value then exact else redacted end from (select whodunit.redact_json(value, names) as redacted) as r
   $$`,
 
-  // SQL that records a row without knowing its columns: for the time between a change of the table and migrate.
+  // Records a row without knowing its columns: for the time between a change of the table and migrate.
   // A column unknown to the plan may be a known one renamed: it is masked while a hidden one, or one left out, is missing.
-  `create or replace function whodunit.generic_capture(relation oid, operation text, plan json)
-  returns text language plpgsql stable ${pinned} as $$
+  `create or replace function whodunit.capture_any(before anyelement, after anyelement, relation oid, operation text, plan json,
+    out changes text, out target text, out moved text)
+  language plpgsql ${pinned} ${everySetting} as $$
   declare
     known text[] := array(select json_array_elements_text(plan -> 'known'));
     hidden text[] := array(select json_array_elements_text(plan -> 'hidden'));
@@ -128,7 +126,7 @@ export const trailFunctions: readonly string[] = [
     pieces text[] := '{}';
     counted text[] := '{}';
     keys text[] := '{}';
-    moved text[] := '{}';
+    new_keys text[] := '{}';
     side text;
     sides text[];
     whole text;
@@ -155,7 +153,7 @@ export const trailFunctions: readonly string[] = [
     loop
       if c.place is not null then
         keys[c.place] := case when c.secret and not closed then '''***''::text' else format('o.%s::text', c.quoted) end;
-        moved[c.place] := case when c.secret and not closed then '''***''::text' else format('n.%s::text', c.quoted) end;
+        new_keys[c.place] := case when c.secret and not closed then '''***''::text' else format('n.%s::text', c.quoted) end;
       end if;
       sides := '{}';
       continue when c.name = any(dropped) or (closed and not lost and not c.known);
@@ -182,10 +180,13 @@ export const trailFunctions: readonly string[] = [
       end if;
     end loop;
     -- each row is taken apart once, not for every mention of a column
-    return format('select case when %s then array_to_string(array[%s]::text[], '''') else '''' end, %s, nullif(%s, %s)
+    execute format('select case when %s then array_to_string(array[%s]::text[], '''') else '''' end, %s, nullif(%s, %s)
         from (select ($1).* offset 0) o, (select ($2).* offset 0) n',
       case when operation = 'UPDATE' then coalesce(nullif(array_to_string(counted, ' or '), ''), 'false') else 'true' end,
-      array_to_string(pieces, ','), whodunit.key_sql(keys), whodunit.key_sql(moved), whodunit.key_sql(keys));
+      array_to_string(pieces, ','), whodunit.key_sql(keys), whodunit.key_sql(new_keys), whodunit.key_sql(keys))
+    using before, after into changes, target, moved;
+    target := ${storedKeySql('target')};
+    moved := ${storedKeySql('moved')};
   end $$`,
 
   `create or replace function whodunit.key_sql(keys text[]) returns text language sql immutable ${pinned} as $$
@@ -197,6 +198,7 @@ export const trailFunctions: readonly string[] = [
   `create or replace function whodunit.record(entries json, joined boolean) returns void
   language plpgsql security definer ${pinned} as $$
   begin
+    perform txid_current(); -- before any id is taken: who follows the trail relies on that order
     if exists (select from json_to_recordset(entries) as e(kind text) where kind is null or kind not in (${kinds
       .filter((kind) => kind !== 'change')
       .map((kind) => `'${kind}'`)
@@ -226,31 +228,36 @@ export const trailFunctions: readonly string[] = [
   `create or replace function whodunit.set_context(actor text default '', request text default '', tenant text default '',
     label text default '', reason text default '', origin text default 'sql') returns void
   language sql ${pinned} as $$
-    select set_config('whodunit.context', concat_ws(${part}, actor, request, tenant,
-      concat_ws(${line}, label, '', '', '', reason, origin, '')), true)
+    select set_config('whodunit.context', ${joinParts(`actor, request, tenant, ${joinLines(`label, '', '', '', reason, origin, ''`)}`)}, true)
   $$`,
 
   // Attached, not created in place: that would lock out every writer of the trail
   `create or replace function whodunit.prepare_months() returns int
   language plpgsql security definer ${pinned} set TimeZone = 'UTC' as $$
   declare
+    half text;
     first timestamptz;
     made int := 0;
     partition text;
+    taken bool;
   begin
-    for first in select date_trunc('month', now()) + make_interval(months => n) from generate_series(0, ${monthsAhead}) as n loop
-      partition := 'entry_' || to_char(first, 'YYYY_MM');
-      continue when to_regclass('whodunit.' || partition) is not null
-        or exists (select from whodunit.entry_default where at >= first and at < first + interval '1 month');
-      begin
-        execute format('create table whodunit.%I (like whodunit.entry including defaults including constraints)', partition);
-        execute format('alter table whodunit.entry attach partition whodunit.%I for values from (%L) to (%L)',
-          partition, first, first + interval '1 month');
-        execute format('create trigger refuse_truncate before truncate on whodunit.%I for each statement execute function whodunit.refuse_change()', partition);
-        made := made + 1;
-      exception when check_violation then
-        null; -- entries of this month came into the default partition meanwhile, and stay there
-      end;
+    foreach half in array array[${halves.map((half) => `'${half}'`).join(', ')}] loop
+      for first in select date_trunc('month', now()) + make_interval(months => n) from generate_series(0, ${monthsAhead}) as n loop
+        partition := half || '_' || to_char(first, 'YYYY_MM');
+        continue when to_regclass('whodunit.' || partition) is not null;
+        execute format('select exists (select from whodunit.%I where at >= $1 and at < $1 + interval ''1 month'')', half || '_default')
+          into taken using first;
+        continue when taken;
+        begin
+          execute format('create table whodunit.%I (like whodunit.%I including defaults including constraints)', partition, half);
+          execute format('alter table whodunit.%I attach partition whodunit.%I for values from (%L) to (%L)',
+            half, partition, first, first + interval '1 month');
+          execute format('create trigger refuse_truncate before truncate on whodunit.%I for each statement execute function whodunit.refuse_change()', partition);
+          made := made + 1;
+        exception when check_violation then
+          null; -- entries of this month came into the default partition meanwhile, and stay there
+        end;
+      end loop;
     end loop;
     return made;
   end $$`,

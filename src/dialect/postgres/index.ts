@@ -6,15 +6,15 @@ import {
   createFunction,
   createTriggers,
   dropCapture,
-  functionName,
+  enableTriggers,
+  hasTriggers,
+  inBulk,
   sweep,
   triggerName,
-  truncateTriggerName,
 } from './capture.ts'
 import { readCatalogue } from './catalogue.ts'
 import { explain } from './explain.ts'
 import { trailFunctions } from './functions.ts'
-import { name, table } from './quote.ts'
 import { read } from './read.ts'
 import { recordStatement } from './record.ts'
 import { secure } from './roles.ts'
@@ -91,17 +91,14 @@ export const postgres: Dialect = {
     text: captureText,
     install: (plan) => [createFunction(plan), ...createTriggers(plan)],
     // a renamed table keeps a trigger that calls the function of its old name, which another table may have by now
-    replace: (plan) =>
-      plan.table.installed?.name === functionName(plan.table)
-        ? [createFunction(plan)]
-        : [createFunction(plan), ...createTriggers(plan)],
-    enable: (plan) =>
-      [triggerName, truncateTriggerName].map(
-        (trigger) => `alter table ${table(plan.table)} enable trigger ${name(trigger)}`,
-      ),
+    replace: (plan) => [createFunction(plan), ...(hasTriggers(plan) ? [] : createTriggers(plan))],
+    enable: enableTriggers,
     remove: dropCapture,
     sweep: [sweep],
-    limits: () => [],
+    limits: (plan) =>
+      plan.bulk && !inBulk(plan)
+        ? [`${plan.model} is captured row by row, in spite of bulk: ${plan.table.notInBulk}`]
+        : [],
     all: {
       sql: `select n.nspname as schema, c.relname as name from pg_trigger t join pg_class c on c.oid = t.tgrelid
         join pg_namespace n on n.oid = c.relnamespace where t.tgname = $1 and not t.tgisinternal and t.tgparentid = 0`,

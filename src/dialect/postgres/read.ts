@@ -11,6 +11,7 @@ import {
 } from 'kysely'
 import { lineSeparator, restLines } from '../../core/internal.ts'
 import type { ReadDialect, TrailTables } from '../dialect.ts'
+import { storedKey } from './key.ts'
 import { literal, name, table } from './quote.ts'
 
 const db = new Kysely<TrailTables>({
@@ -28,7 +29,7 @@ const moment = (micros: string): RawBuilder<unknown> =>
 
 const plain = [
   'kind', 'action', 'model', 'target_id', 'moved_to', 'label', 'changes', 'actor', 'request_id', 'tenant', 'context',
-  'subject', 'category', 'severity', 'ref', 'about', 'details', 'role', 'application', 'joined',
+  'subject', 'category', 'severity', 'ref', 'about', 'details', 'role', 'joined',
 ] // prettier-ignore
 
 export const read: ReadDialect = {
@@ -38,7 +39,6 @@ export const read: ReadDialect = {
     sql`e.id::text`.as('id'),
     sql`(extract(epoch from e.at) * 1000000)::bigint::text`.as('at'),
     sql`e.xid::text`.as('xid'),
-    sql`host(e.address)`.as('address'),
     ...plain.map((of) => sql`e.${sql.raw(of)}`.as(of)),
   ] as unknown as readonly Expression<unknown>[],
   // the plain bound beside the pair lets the planner leave out partitions
@@ -50,12 +50,11 @@ export const read: ReadDialect = {
       string | null
     >`nullif(split_part(e.context, ${sql.lit(lineSeparator)}, ${sql.lit(restLines.indexOf(line) + 1)}), '')`,
   target: (model, ids) =>
-    sql<SqlBool>`(e.model = ${model} and left(e.target_id, 200) = any(${ids.map((id) => cut(id))}::text[]) and e.target_id = any(${ids}::text[]))`,
+    sql<SqlBool>`(e.model = ${model} and e.target_id = any(${ids.map(storedKey)}::text[]))`,
   moves: (model, ids) => ({
     sql: `select target_id as "from", moved_to as "to" from whodunit.entry
-      where model = $1 and moved_to is not null and (left(moved_to, 200) = any($2::text[]) or left(target_id, 200) = any($2::text[]))
-        and (moved_to = any($3::text[]) or target_id = any($3::text[]))`,
-    parameters: [model, ids.map((id) => cut(id)), ids],
+      where kind = 'change' and model = $1 and moved_to is not null and (moved_to = any($2::text[]) or target_id = any($2::text[]))`,
+    parameters: [model, ids.map(storedKey)],
   }),
   contains: (text, part) => sql<SqlBool>`${text} ilike ${`%${part.replace(/[\\%_]/g, '\\$&')}%`}`,
   // the plain look first: few rows have to be parsed
@@ -88,9 +87,4 @@ export const read: ReadDialect = {
       parameters: [ids],
     }
   },
-}
-
-/** As `left(target_id, 200)` cuts: by characters, not by UTF-16 units. */
-function cut(id: string): string {
-  return id.length <= 200 ? id : [...id].slice(0, 200).join('')
 }

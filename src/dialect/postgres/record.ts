@@ -1,5 +1,6 @@
 import { type NewEntry, storedJson } from '../../core/internal.ts'
 import type { Statement } from '../dialect.ts'
+import { storedKey } from './key.ts'
 
 /** All entries of a batch in one parameter: one statement, whatever their number. */
 export function recordStatement(entries: readonly NewEntry[], joined: boolean): Statement {
@@ -9,7 +10,7 @@ export function recordStatement(entries: readonly NewEntry[], joined: boolean): 
     kind: entry.kind,
     action: entry.action,
     model: entry.target?.model,
-    target_id: entry.target?.id,
+    target_id: entry.target?.id == null ? entry.target?.id : storedKey(entry.target.id),
     label: entry.target?.label,
     changes: entry.changes && storedJson(entry.changes),
     subject: entry.subject,

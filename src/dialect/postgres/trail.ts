@@ -1,9 +1,12 @@
+/** Row changes, and everything else. Both are partitioned by month. */
+export const halves = ['change', 'event'] as const
+
 /**
  * The trail's tables, version by version. What stands here is never changed once released: a later version adds a step.
  *
- * One table holds all kinds of entries, so that one key orders them and one page reads them. It is laid out for the
- * write: text and json as text (0.8 of the cost of jsonb), two append-only btrees and one that names the target, partial
- * indexes for what only some entries have, BRIN for the two numbers that grow with time (research/capture.md 1.4).
+ * One table holds all kinds of entries, so that one page reads them. Its two halves are laid out for what they hold: row
+ * changes, written in the hot path, have no index that only other entries need. Each index costs a write about 5 %, each
+ * column 1 % (`npm run bench`); text is cheaper than jsonb by a fifth (research: capture.md 1.4).
  */
 export const trailVersions: readonly (readonly string[])[] = [
   [
@@ -22,7 +25,7 @@ export const trailVersions: readonly (readonly string[])[] = [
     `create table whodunit.entry (
       id bigint not null default nextval('whodunit.entry_id'),
       at timestamptz not null default clock_timestamp(),
-      xid bigint not null default pg_current_xact_id()::text::bigint,
+      xid bigint not null default txid_current(),
       kind text not null,
       action text not null,
       model text,
@@ -41,23 +44,25 @@ export const trailVersions: readonly (readonly string[])[] = [
       about text,
       details text,
       role text not null default session_user,
-      application text,
-      address inet,
-      joined boolean,
-      primary key (at, id)
-    ) partition by range (at)`,
+      joined boolean
+    ) partition by list (kind)`,
     `alter sequence whodunit.entry_id owned by whodunit.entry.id`,
-    `create table whodunit.entry_default partition of whodunit.entry default`,
-    // A btree row holds 2,704 bytes: a longer key must not fail the application's write
-    `create index entry_target on whodunit.entry (model, left(target_id, 200), id)`,
+    `create table whodunit.change partition of whodunit.entry for values in ('change') partition by range (at)`,
+    `create table whodunit.event partition of whodunit.entry default partition by range (at)`,
+    ...halves.flatMap((half) => [
+      `create table whodunit.${half}_default partition of whodunit.${half} default`,
+      `alter table whodunit.${half} add primary key (at, id)`,
+    ]),
+    `create index entry_by_id on whodunit.entry (id)`,
+    `create index entry_xid on whodunit.entry (xid)`,
+    `create index entry_target on whodunit.entry (model, target_id, id)`,
     `create index entry_actor on whodunit.entry (actor, at, id) where actor is not null`,
     `create index entry_request on whodunit.entry (request_id) where request_id is not null`,
     `create index entry_tenant on whodunit.entry (tenant, at, id) where tenant is not null`,
-    `create index entry_kind on whodunit.entry (kind, at, id) where kind <> 'change'`,
-    `create index entry_moved on whodunit.entry (model, left(moved_to, 200)) where moved_to is not null`,
-    `create index entry_ref on whodunit.entry (ref) where ref is not null`,
-    `create index entry_about on whodunit.entry (about) where about is not null`,
-    `create index entry_order on whodunit.entry using brin (id, xid) with (pages_per_range = 32, autosummarize = on)`,
+    `create index change_moved on whodunit.change (model, moved_to) where moved_to is not null`,
+    `create index event_kind on whodunit.event (kind, at, id)`,
+    `create index event_ref on whodunit.event (ref) where ref is not null`,
+    `create index event_about on whodunit.event (about) where about is not null`,
     `create function whodunit.refuse_change() returns trigger language plpgsql as $$
     begin
       raise exception 'the trail is append-only: % is refused', tg_op
@@ -65,7 +70,10 @@ export const trailVersions: readonly (readonly string[])[] = [
     end $$`,
     `create trigger refuse_change before update or delete on whodunit.entry for each row execute function whodunit.refuse_change()`,
     `create trigger refuse_truncate before truncate on whodunit.entry for each statement execute function whodunit.refuse_change()`,
-    `create trigger refuse_truncate before truncate on whodunit.entry_default for each statement execute function whodunit.refuse_change()`,
+    ...['change', 'event', 'change_default', 'event_default'].map(
+      (part) =>
+        `create trigger refuse_truncate before truncate on whodunit.${part} for each statement execute function whodunit.refuse_change()`,
+    ),
   ],
 ]
 

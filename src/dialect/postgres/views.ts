@@ -1,5 +1,5 @@
 import { actorTypes } from '../../core/internal.ts'
-import { contextLine } from './functions.ts'
+import { contextLine } from './context.ts'
 
 const line = (which: Parameters<typeof contextLine>[1]): string => contextLine('e.context', which)
 const types = actorTypes.map((type) => `'${type}'`).join(', ')
@@ -17,12 +17,14 @@ export const trailViews: readonly string[] = [
     e.category, coalesce(e.severity, 'info') as severity,
     coalesce(${line('origin')}, 'sql') as origin,
     case when coalesce(e.joined, true) then e.xid end as tx,
-    case when coalesce(e.actor, e.request_id, e.tenant, e.context) is not null then
+    case when coalesce(e.actor, e.request_id, e.tenant) is not null or ${line('origin')} <> 'sql' or ${line('reason')} is not null then
       jsonb_strip_nulls(jsonb_build_object('actor', e.actor, 'label', ${line('label')}, 'request', e.request_id, 'tenant', e.tenant,
         'ip', ${line('ip')}, 'session', ${line('session')}, 'userAgent', ${line('userAgent')}, 'reason', ${line('reason')}))
       || coalesce(whodunit.read_json(${line('extra')}), '{}') end as context,
     coalesce(whodunit.read_json(e.details), '{}') || jsonb_strip_nulls(jsonb_build_object(
-      'role', e.role, 'application', e.application, 'address', host(e.address), 'about', e.about)) as details
+      'role', e.role, 'about', e.about,
+      'application', case when e.request_id is null and ${line('origin')} = 'sql' then ${line('userAgent')} end,
+      'address', case when e.request_id is null and ${line('origin')} = 'sql' then ${line('ip')} end)) as details
   from whodunit.entry e`,
 
   `create or replace view whodunit.login_attempts as select
