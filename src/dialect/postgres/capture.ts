@@ -124,7 +124,7 @@ function functionBody(plan: TablePlan): string {
 declare
   context text := coalesce(current_setting('whodunit.context', true), '');
   action text;
-  changes text := '';  -- a change of these columns makes an entry
+  changes text := '';  -- a JSON object, not yet closed; a change of these columns makes an entry
   ignored text := '';  -- of these alone it does not
   target text;
   moved text;
@@ -169,7 +169,7 @@ ${actions.delete ? wholeRow(plan, 'old', 'DELETE') : nothing}
     return null;
   end if;
   ${requireReason(plan)}${prepareContext(plan)}
-  changes := '{' || substr(changes || ignored, 2) || '}';
+  changes := changes || ${plan.columns.some(({ ignored }) => ignored) ? `coalesce(',' || nullif(substr(ignored, 2), ''), '') || ` : ''}'}';
   ${insertOne(plan)}
   return null;
 end`
@@ -252,7 +252,7 @@ function byStatement(plan: TablePlan): string {
         for one in select * from ${rows} loop
           action := '${action}';
           ${generic(plan, 'one', 'one')}
-          changes := '{' || substr(changes, 2) || '}';
+          changes := changes || '}';
           ${insertOne(plan)}
         end loop;
       end;`
@@ -275,9 +275,9 @@ function insertAll(plan: TablePlan, row: 'new' | 'old', action: string, from: st
     model: literal(plan.model),
     ...(facts.target ? { target_id: facts.target } : {}),
     ...(facts.label ? { label: `left(${facts.label}, 200)` } : {}),
-    changes: `'{' || substr(${chunks(wholeRowPieces(plan, row, 'r'))
+    changes: `${chunks(wholeRowPieces(plan, row, 'r'))
       .map((expression) => `(${expression})`)
-      .join(' || ')}, 2) || '}'`,
+      .join(' || ')} || '}'`,
     ...(facts.subject ? { subject: `left(${facts.subject}, 200)` } : {}),
     ...constants(plan),
     ...stored,
@@ -307,9 +307,9 @@ function update(plan: TablePlan): string {
     const into = column.ignored ? 'ignored' : 'changes'
     lines.push(`if ${differs(column, before, after)} then`)
     if (column.recorded) {
-      const head = literal(`,${JSON.stringify(column.name)}:[`)
+      const head = literal(`${JSON.stringify(column.name)}:[`)
       lines.push(
-        `  ${into} := ${into} || ${head} || ${jsonText(plan, column, before)} || ',' || ${jsonText(plan, column, after)} || ']';`,
+        `  ${into} := ${into} || case when ${into} = '' then '{' else ',' end || ${head} || ${jsonText(plan, column, before)} || ',' || ${jsonText(plan, column, after)} || ']';`,
       )
     }
     if (isKey) lines.push(`  ${newKey}`)
@@ -364,12 +364,14 @@ function wholeRow(plan: TablePlan, row: 'new' | 'old', action: string): string {
   return indent(lines)
 }
 
-/** `,"column":[null,value]` of each column of a new row, `[value,null]` of one that is gone. */
+/** `"column":[null,value]` of each column of a new row, `[value,null]` of one that is gone. */
 function wholeRowPieces(plan: TablePlan, kind: 'new' | 'old', row: string): string[] {
   return plan.columns
     .filter((column) => column.recorded)
-    .map((column) => {
-      const head = literal(`,${JSON.stringify(column.name)}:[${kind === 'new' ? 'null,' : ''}`)
+    .map((column, index) => {
+      const head = literal(
+        `${index === 0 ? '{' : ','}${JSON.stringify(column.name)}:[${kind === 'new' ? 'null,' : ''}`,
+      )
       const value = jsonText(plan, column, `${row}.${name(column.name)}`)
       return `${head} || ${value} || ${kind === 'new' ? `']'` : `',null]'`}`
     })

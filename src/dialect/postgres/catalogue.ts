@@ -19,7 +19,7 @@ function isBookkeeping(name: string, columns: readonly CatalogueColumn[]): boole
 const native = new Set(['bool', 'int2', 'int4', 'float4', 'float8'])
 /** Types whose `=` is the equality of their images. All others are compared as stored. */
 const exact = new Set(['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time', 'timestamp', 'timestamptz', 'inet',
-  'cidr', 'macaddr', 'macaddr8', 'bytea', 'bit', 'varbit', 'name', 'pg_lsn', 'xid8']) // prettier-ignore
+  'cidr', 'macaddr', 'macaddr8', 'bytea', 'bit', 'varbit', 'name', 'pg_lsn', 'xid8', 'enum']) // prettier-ignore
 /** Types, and lists of them, that print the same in every session; enums do too. */
 const settledTypes = `('bool', 'int2', 'int4', 'int8', 'oid', 'numeric', 'uuid', 'text', 'varchar', 'bpchar', 'name', 'inet', 'cidr', 'macaddr',
   'macaddr8', 'bit', 'varbit', 'pg_lsn', 'xid8', 'json', 'jsonb', 'citext', 'time')`
@@ -75,6 +75,9 @@ export const baseType = `case t.typtype when 'd' then (
 export const nestedType = `(b.typtype = 'c' or b.typname in ('_json', '_jsonb', 'hstore')
     or b.typcategory = 'A' and exists (select from pg_type e where e.oid = b.typelem and e.typtype = 'c'))`
 
+/** The type of what is compared and printed: of a list, that of its elements. */
+const elementType = `case when b.typcategory = 'A' and b.typelem <> 0 then b.typelem else b.oid end`
+
 async function readColumns(
   run: RunSql,
   schemas: readonly string[],
@@ -83,8 +86,8 @@ async function readColumns(
   const rows = await run(
     `select a.attrelid::text as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type, b.typname as base,
        ${nestedType} as nested,
-       (select e.typtype = 'e' or e.typname in ${settledTypes} from pg_type e
-         where e.oid = case when b.typcategory = 'A' and b.typelem <> 0 then b.typelem else b.oid end) as settled,
+       (select case when e.typtype = 'e' then 'enum' else e.typname end from pg_type e where e.oid = ${elementType}) as element,
+       (select e.typtype = 'e' or e.typname in ${settledTypes} from pg_type e where e.oid = ${elementType}) as settled,
        coalesce(co.collisdeterministic, true) as deterministic, a.atttypmod as modifier,
        ${virtual ? `a.attgenerated = 'v'` : 'false'} as virtual
      from pg_attribute a
@@ -106,7 +109,7 @@ async function readColumns(
 }
 
 function toColumn(row: SqlRow): CatalogueColumn {
-  const base = String(row['base'])
+  const [base, element] = [String(row['base']), String(row['element'])]
   const form: ColumnForm = native.has(base)
     ? 'native'
     : texts.has(base)
@@ -121,7 +124,7 @@ function toColumn(row: SqlRow): CatalogueColumn {
     name: String(row['name']),
     type: String(row['type']),
     form,
-    exactEquality: exact.has(base) || (texts.has(base) && row['deterministic'] === true),
+    exactEquality: exact.has(element) || (texts.has(element) && row['deterministic'] === true),
     unbounded:
       !native.has(base) &&
       !(exact.has(base) && base !== 'bytea' && base !== 'varbit') &&

@@ -172,7 +172,7 @@ export const trailFunctions: readonly string[] = [
       differs := format('row(n.%1$s)::record operator(pg_catalog.*<>) row(o.%1$s)::record', c.quoted);
       pieces := pieces || format('case when %s then %L || json_build_array(%s, %s)::text end',
         case when operation = 'UPDATE' then differs else 'true' end,
-        ',' || to_json(c.name)::text || ':',
+        to_json(c.name)::text || ':',
         case when operation = 'INSERT' then 'null' else sides[1] end,
         case when operation = 'DELETE' then 'null' else sides[2] end);
       if not c.name = any(ignored) then
@@ -180,7 +180,7 @@ export const trailFunctions: readonly string[] = [
       end if;
     end loop;
     -- each row is taken apart once, not for every mention of a column
-    execute format('select case when %s then array_to_string(array[%s]::text[], '''') else '''' end, %s, nullif(%s, %s)
+    execute format('select case when %s then ''{'' || array_to_string(array[%s]::text[], '','') else '''' end, %s, nullif(%s, %s)
         from (select ($1).* offset 0) o, (select ($2).* offset 0) n',
       case when operation = 'UPDATE' then coalesce(nullif(array_to_string(counted, ' or '), ''), 'false') else 'true' end,
       array_to_string(pieces, ','), whodunit.key_sql(keys), whodunit.key_sql(new_keys), whodunit.key_sql(keys))

@@ -23,7 +23,10 @@ export function shown(column: PlannedColumn, row: string): string {
 }
 
 export function differs(column: PlannedColumn, before: string, after: string): string {
-  if (column.exactEquality) return `${after} is distinct from ${before}`
+  const distinct = `${after} is distinct from ${before}`
+  if (column.exactEquality) return distinct
+  // of equal numbers, only the count of decimals can differ
+  if (/^numeric(\(|$)/.test(column.type)) return `${distinct} or scale(${after}) <> scale(${before})`
   return `row(${after})::record operator(pg_catalog.*<>) row(${before})::record`
 }
 
