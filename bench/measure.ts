@@ -6,6 +6,8 @@ export interface Variant {
   /** Brings everything to the same start; not measured. */
   prepare?(): Promise<unknown>
   run(): Promise<unknown>
+  /** Where the variant runs on a connection of its own. @default the meter of all */
+  readonly meter?: Meter
 }
 
 /** What one variant took, a number for each round, in the unit of the meter. */
@@ -36,9 +38,10 @@ export async function interleave(
   for (let round = 0; round <= rounds; round++) {
     for (const variant of round % 2 === 0 ? variants : variants.toReversed()) {
       await variant.prepare?.()
-      const start = meter()
+      const count = variant.meter ?? meter
+      const start = count()
       await variant.run()
-      if (round > 0) taken.get(variant.name)!.push((meter() - start) / per)
+      if (round > 0) taken.get(variant.name)!.push((count() - start) / per)
     }
   }
   return new Map(

@@ -39,16 +39,14 @@ export function handWritten(
   model: string,
   target: string,
   changes: string,
-  stored: ContextParts | null,
+  /** As it is stored, or four expressions for it. */
+  stored: ContextParts | readonly string[] | null,
 ): { readonly columns: string; readonly values: string } {
   const of = { kind: `'change'`, action: `'UPDATE'`, model: `'${model}'`, target_id: target, changes }
-  const by = stored
-    ? {
-        actor: text(stored.actor),
-        request_id: text(stored.request),
-        tenant: text(stored.tenant),
-        context: text(stored.rest),
-      }
+  const parts =
+    stored && 'rest' in stored ? [stored.actor, stored.request, stored.tenant, stored.rest].map(text) : stored
+  const by = parts
+    ? { actor: parts[0]!, request_id: parts[1]!, tenant: parts[2]!, context: parts[3]! }
     : { context: text('\n127.0.0.1\n\nbench\n\nsql\n') }
   const all = { ...of, ...by }
   return { columns: Object.keys(all).join(', '), values: Object.values(all).join(', ') }

@@ -10,15 +10,15 @@ const rows = 1_500
 
 /** Single-row UPDATEs, as OLTP does: CPU added to the plain statement, by the CPU that a hand-written INSERT adds. */
 export async function singleUpdate(world: World, rounds: number): Promise<readonly Figure[]> {
-  const { client, meter } = world
+  const { owner, client, meter } = world
   const tables = ['plain', 'hand', 'hand_in_context', 'ours', 'ours_in_context', 'full_image', 'diff']
   for (const table of tables) {
-    await client.query(`create table single_${table} (${customerColumns})`)
-    await client.query(`insert into single_${table} ${customers(1, rows)}`)
+    await owner.query(`create table single_${table} (${customerColumns})`)
+    await owner.query(`insert into single_${table} ${customers(1, rows)}`)
   }
   await world.audit({ single_ours: {}, single_ours_in_context: {} })
-  await capturedByPeer(client, 'single_full_image', 'full_image')
-  await capturedByPeer(client, 'single_diff', 'diff')
+  await capturedByPeer(owner, 'single_full_image', 'full_image')
+  await capturedByPeer(owner, 'single_diff', 'diff')
 
   const variants = tables.map((table): Variant => {
     const stored = table === 'hand_in_context' ? encodeParts(context) : null
@@ -28,7 +28,7 @@ export async function singleUpdate(world: World, rounds: number): Promise<readon
       update single_${table} set ${threeColumns} where id = i; ${byHand} end loop; end $do$`
     return {
       name: table,
-      prepare: async () => client.query(`vacuum single_${table}`),
+      prepare: async () => owner.query(`vacuum single_${table}`),
       async run() {
         await client.query('begin')
         if (table === 'ours_in_context')

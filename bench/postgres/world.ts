@@ -9,9 +9,14 @@ import { createPeers } from './peers.ts'
 
 /** A server of its own with the trail, the floor and the peers set up, and one connection whose backend is measured. */
 export interface World {
+  /** Of the superuser, to set up. */
+  readonly owner: Client
+  /** Of an application: a role without rights beyond its tables, and the floor. Its backend is measured. */
   readonly client: Client
   readonly url: string
   readonly meter: Meter
+  /** Another connection of the application. */
+  connect(): Promise<Client>
   /** Captures tables that exist by now; `bulk` ones by statement. */
   audit(tables: Readonly<Record<string, { readonly bulk?: boolean }>>): Promise<Audit<pg.Pool, never>>
   /** Entries of one table in the trail, to prove that none is missing. */
@@ -21,8 +26,15 @@ export interface World {
 
 export async function openWorld(): Promise<World> {
   const server = await startPostgres()
-  const client = new pg.Client({ connectionString: server.url, application_name: 'bench' })
-  await client.connect()
+  const connect = async (user: string): Promise<Client> => {
+    const client = new pg.Client({
+      connectionString: server.url.replace('postgres@', `${user}@`),
+      application_name: 'bench',
+    })
+    await client.connect()
+    return client
+  }
+  const owner = await connect('postgres')
   // What would come at its own time, and hit one variant more than another
   for (const setting of [
     'autovacuum = off',
@@ -30,31 +42,45 @@ export async function openWorld(): Promise<World> {
     `checkpoint_timeout = '1h'`,
     'jit = off',
   ]) {
-    await client.query(`alter system set ${setting}`)
+    await owner.query(`alter system set ${setting}`)
   }
-  await client.query('select pg_reload_conf()')
+  await owner.query('select pg_reload_conf()')
+  await owner.query('create role app login')
+  await owner.query('alter default privileges grant all on tables to app')
+  await owner.query('alter default privileges grant all on sequences to app')
+  const client = await connect('app')
   const { rows } = await client.query('select pg_backend_pid() as pid')
+  const others: Client[] = []
   const audits: Audit<pg.Pool, never>[] = []
-  const open = async (models: Parameters<World['audit']>[0]): Promise<Audit<pg.Pool, never>> => {
-    const audit = createAudit({
-      models: { '*': false, ...models },
-      database: fromPg(new pg.Pool({ connectionString: server.url, max: 1, application_name: 'bench' })),
-    }) as unknown as Audit<pg.Pool, never>
-    audits.push(audit)
-    await audit.migrate()
-    return audit
+  const auditAs = (user: string, models: Parameters<World['audit']>[0]): Audit<pg.Pool, never> => {
+    const connectionString = server.url.replace('postgres@', `${user}@`)
+    const database = fromPg(new pg.Pool({ connectionString, max: 1, application_name: 'bench' }))
+    const audit = createAudit({ models: { '*': false, ...models }, database })
+    audits.push(audit as unknown as Audit<pg.Pool, never>)
+    return audit as unknown as Audit<pg.Pool, never>
+  }
+  const open: World['audit'] = async (models) => {
+    await auditAs('postgres', models).migrate()
+    return auditAs('app', models)
   }
   await open({})
-  await createFloor(client)
-  await createPeers(client)
-  await client.query(customerTypes)
+  await createFloor(owner)
+  await createPeers(owner)
+  await owner.query('grant usage on schema floor to app')
+  await owner.query(customerTypes)
   return {
+    owner,
     client,
+    async connect() {
+      const another = await connect('app')
+      others.push(another)
+      return another
+    },
     url: server.url,
     meter: processCpu(Number(rows[0].pid)),
     audit: open,
     async entries(model) {
-      const found = await client.query('select count(*)::int as n from whodunit.entry where model = $1', [
+      const found = await owner.query('select count(*)::int as n from whodunit.entry where model = $1', [
         model,
       ])
       return Number(found.rows[0].n)
@@ -64,7 +90,7 @@ export async function openWorld(): Promise<World> {
         await audit.close()
         await audit.client.end()
       }
-      await client.end()
+      for (const one of [...others, client, owner]) await one.end()
       await server.stop()
     },
   }

@@ -89,7 +89,6 @@ export interface EntryRow {
   readonly action: string
   readonly model: string | null
   readonly target_id: string | null
-  readonly moved_to: string | null
   readonly label: string | null
   readonly changes: string | null
   readonly actor: string | null

@@ -3,7 +3,7 @@ import type { PlannedColumn, TablePlan } from '../../capture/plan.ts'
 import { skipMark } from '../../core/internal.ts'
 import { connectionLines, contextPart } from './context.ts'
 import { dollarQuote, literal, name, table } from './quote.ts'
-import { differs, hideOr, jsonText, keyText, shown } from './values.ts'
+import { changedColumn, differs, hideOr, keyText, shown, wholeRow } from './values.ts'
 
 /** Sorts before the triggers of people, so that what they change in turn is recorded after, in order. */
 export const triggerName = '!whodunit'
@@ -40,8 +40,13 @@ function triggersOf(plan: TablePlan): readonly Trigger[] {
   ]
 }
 
-export function inBulk(plan: TablePlan): boolean {
-  return plan.bulk && plan.table.notInBulk === undefined
+/** Why a table is not captured by statement though the policy asks for it. */
+export function whyNotInBulk(plan: TablePlan): string | undefined {
+  return plan.reasonRequired ? 'each change needs a reason' : plan.table.notInBulk
+}
+
+function inBulk(plan: TablePlan): boolean {
+  return plan.bulk && !whyNotInBulk(plan)
 }
 
 /** What tells one capture from another: the text of the function, and the triggers that call it. */
@@ -113,96 +118,139 @@ export function createFunction(plan: TablePlan): string {
 }
 
 /**
- * The body of the trigger's function. All values are put into variables first: such expressions are prepared once a
- * transaction, those of an INSERT with each execution.
+ * The body of the trigger's function. All values are put into variables first, for what stands in an INSERT is prepared
+ * anew each time; and there are few expressions, for each is prepared anew in each transaction, and most write one row.
  */
 function functionBody(plan: TablePlan): string {
   const { actions } = plan
   const updates = actions.update || (plan.softDelete !== null && (actions.softDelete || actions.restore))
   const nothing = '      return null;'
+  const statement = inBulk(plan)
   return `
 declare
-  context text := coalesce(current_setting('whodunit.context', true), '');
+  context text := current_setting('whodunit.context', true);
   action text;
   changes text := '';  -- a JSON object, not yet closed; a change of these columns makes an entry
-  ignored text := '';  -- of these alone it does not
-  target text;
+${plan.columns.some(({ ignored }) => ignored) ? `  ignored text := '';  -- of these alone it does not\n` : ''}  target text;
   moved text;
   label text;
   subject text;
   actor text;
   request text;
-  tenant text;${inBulk(plan) ? '\n  one record;' : ''}
-  drift bool := false;
+  tenant text;
+  one record;
 begin
-  if tg_op = 'TRUNCATE' then
-    ${truncated(plan)}
-    return null;
-  end if;
-  if context like '${skipMark}%' then
-    ${skipped(plan)}
-  end if;${inBulk(plan) ? byStatement(plan) : ''}
+  ${prepareContext(plan)}
   begin
-    drift := ${unknownColumn(plan)};
-    if tg_op = 'UPDATE' then
+    if ${unknownColumn(plan)} then
+      raise exception 'a column was added since migrate';
+    elsif tg_op = 'UPDATE' then
 ${updates ? update(plan) : nothing}
     elsif tg_op = 'INSERT' then
-${actions.create ? wholeRow(plan, 'new', 'CREATE') : nothing}
+${actions.create ? (statement ? wholeTable(plan, 'new', 'CREATE', 'added') : oneRow(plan, 'new', 'CREATE')) : nothing}
     elsif tg_op = 'DELETE' then
-${actions.delete ? wholeRow(plan, 'old', 'DELETE') : nothing}
-    end if;
-  exception when others then
-    drift := true;  -- a column was renamed, dropped or retyped since migrate
-  end;
-  if drift then
-    action := case tg_op when 'INSERT' then 'CREATE' else tg_op end;
-    ignored := '';
-    if tg_op = 'INSERT' then
-      ${generic(plan, 'new', 'new')}
-    elsif tg_op = 'DELETE' then
-      ${generic(plan, 'old', 'old')}
+${actions.delete ? (statement ? wholeTable(plan, 'old', 'DELETE', 'gone') : oneRow(plan, 'old', 'DELETE')) : nothing}
     else
-      ${generic(plan, 'old', 'new')}
+${actions.truncate ? truncated(plan) : nothing}
     end if;
-  end if;
-  if changes = '' then
-    return null;
-  end if;
-  ${requireReason(plan)}${prepareContext(plan)}
-  changes := changes || ${plan.columns.some(({ ignored }) => ignored) ? `coalesce(',' || nullif(substr(ignored, 2), ''), '') || ` : ''}'}';
+  exception when others then  -- a column was added, renamed, dropped or retyped
+${indent(unplanned(plan).split('\n'))}
+  end;
+  ${requireReason(plan)}changes := changes || '}';
   ${insertOne(plan)}
   return null;
 end`
 }
 
+/** Records a row, or each row of a statement, without knowing its columns. */
+function unplanned(plan: TablePlan): string {
+  const row = `if tg_op = 'INSERT' then
+  action := 'CREATE';
+  ${generic(plan, 'new', 'new')}
+elsif tg_op = 'DELETE' then
+  action := 'DELETE';
+  ${generic(plan, 'old', 'old')}
+elsif tg_op = 'UPDATE' then
+  action := 'UPDATE';
+  ${generic(plan, 'old', 'new')}
+  ${insertMoved(plan, 'target', 'moved')}
+else
+  raise;
+end if;
+if changes = '' then
+  return null;
+end if;`
+  const each = (action: string, rows: string): string => `  for one in select * from ${rows} loop
+    action := '${action}';
+    ${generic(plan, 'one', 'one')}
+    changes := changes || '}';
+    ${insertOne(plan)}
+  end loop;
+  return null;`
+  const sets = [
+    ...(inBulk(plan) ? [['INSERT', 'CREATE', 'added'] as const, ['DELETE', 'DELETE', 'gone'] as const] : []),
+    ...(plan.truncateRows ? [['TRUNCATE', 'DELETE', table(plan.table)] as const] : []),
+  ]
+  return [
+    ...sets.map(
+      ([event, action, rows]) => `if tg_op = '${event}' then
+${event === 'TRUNCATE' ? insertTruncate(plan) : ''}${each(action, rows)}
+end if;`,
+    ),
+    ...(plan.truncateRows ? [] : [`if tg_op = 'TRUNCATE' then ${insertTruncate(plan)} return null; end if;`]),
+    row,
+  ].join('\n')
+}
+
 /** One row with values that stand in variables. */
 function insertOne(plan: TablePlan): string {
-  const values: Record<string, string> = {
-    kind: `'change'`,
+  return insertEntry({
     action: 'action',
     model: literal(plan.model),
-    ...(plan.key.length > 0 ? { target_id: 'target', moved_to: 'moved' } : {}),
+    ...(plan.key.length > 0 ? { target_id: 'target' } : {}),
     ...(plan.label.length > 0 ? { label: 'label' } : {}),
     changes: 'changes',
     ...(plan.subject ? { subject: 'subject' } : {}),
     ...constants(plan),
-    ...stored,
-  }
+  })
+}
+
+function insertTruncate(plan: TablePlan): string {
+  return plan.actions.truncate
+    ? insertEntry({ action: `'TRUNCATE'`, model: literal(plan.model), ...constants(plan) })
+    : ''
+}
+
+/** Where a table is given, one entry for each of its rows. */
+function insertEntry(given: Readonly<Record<string, string>>, from?: string): string {
+  const values = { kind: `'change'`, ...given, ...stored }
+  const list = Object.values(values).join(', ')
   return `insert into whodunit.change (${Object.keys(values).join(', ')})
-  values (${Object.values(values).join(', ')});`
+  ${from ? `select ${list} from ${from}` : `values (${list})`};`
+}
+
+/** Remembers that a key has become another, which is rare, so that a history goes on. */
+function insertMoved(plan: TablePlan, from: string, to: string): string {
+  if (plan.key.length === 0) return ''
+  return `insert into whodunit.moved (model, from_id, to_id)
+    select ${literal(plan.model)}, k.f, k.t from (select ${from} as f, ${to} as t) k where k.f <> k.t;`
 }
 
 /** The columns of the context, as {@link prepareContext} leaves their values. */
 const stored = { actor: 'actor', request_id: 'request', tenant: 'tenant', context: 'context' }
 
+/** Takes the context apart; in place of none, it says where the connection comes from. */
 function prepareContext(plan: TablePlan): string {
-  return `if context = '' then
-    context := ${connectionLines(plan.addresses ? 'true' : 'false')};
-  else
+  return `if context <> '' then
+    if context like '${skipMark}%' then
+      ${skipped(plan)}
+    end if;
     actor := ${contextPart('context', 1)};
     request := ${contextPart('context', 2)};
     tenant := ${contextPart('context', 3)};
     context := ${contextPart('context', 4)};
+  else
+    context := ${connectionLines(plan.addresses)};
   end if;`
 }
 
@@ -224,66 +272,31 @@ function requireReason(plan: TablePlan): string {
 function skipped(plan: TablePlan): string {
   if (!plan.allowSkip)
     return `context := substr(context, ${skipMark.length + 1});  -- the policy forbids to skip`
-  return `perform whodunit.capture_statement('SKIPPED', ${literal(plan.model)}, context, ${plan.addresses});
-    return null;`
+  return `perform whodunit.capture_skip(${literal(plan.model)}, context);
+      return null;`
 }
 
 function truncated(plan: TablePlan): string {
-  if (!plan.actions.truncate) return ''
-  const event = `perform whodunit.capture_statement('TRUNCATE', ${literal(plan.model)}, context, ${plan.addresses});`
-  if (!plan.truncateRows) return event
-  return `${event}
-    if context not like '${skipMark}%' then
-      ${prepareContext(plan).replaceAll('\n', '\n      ')}
-      ${insertAll(plan, 'old', 'DELETE', table(plan.table))}
-    end if;`
+  const rows = plan.truncateRows ? `${wholeTable(plan, 'old', 'DELETE', table(plan.table))}\n` : ''
+  return indent([insertTruncate(plan), ...(rows ? rows.trim().split('\n') : ['return null;'])])
 }
 
-/** INSERT and DELETE of a whole statement at once. Where a row does not fit the plan any more, each is looked at by itself. */
-function byStatement(plan: TablePlan): string {
-  const of = (event: string, action: string, row: 'new' | 'old', rows: string, does: boolean): string => `
-    ${event} tg_op = '${row === 'new' ? 'INSERT' : 'DELETE'}' then
-      ${
-        does
-          ? `begin
-        if ${unknownColumn(plan)} then raise exception 'drift'; end if;
-        ${insertAll(plan, row, action, rows)}
-      exception when others then
-        for one in select * from ${rows} loop
-          action := '${action}';
-          ${generic(plan, 'one', 'one')}
-          changes := changes || '}';
-          ${insertOne(plan)}
-        end loop;
-      end;`
-          : ''
-      }`
-  return `
-  if tg_level = 'STATEMENT' then
-    ${requireReason(plan)}${prepareContext(plan)}${of('if', 'CREATE', 'new', 'added', plan.actions.create)}${of('elsif', 'DELETE', 'old', 'gone', plan.actions.delete)}
-    end if;
-    return null;
-  end if;`
-}
-
-/** One statement for all rows of a table or a transition table, which it names as \`row\`. */
-function insertAll(plan: TablePlan, row: 'new' | 'old', action: string, from: string): string {
-  const facts = factsOf(plan, 'r')
-  const values: Record<string, string> = {
-    kind: `'change'`,
-    action: `'${action}'`,
-    model: literal(plan.model),
-    ...(facts.target ? { target_id: facts.target } : {}),
-    ...(facts.label ? { label: `left(${facts.label}, 200)` } : {}),
-    changes: `${chunks(wholeRowPieces(plan, row, 'r'))
-      .map((expression) => `(${expression})`)
-      .join(' || ')} || '}'`,
-    ...(facts.subject ? { subject: `left(${facts.subject}, 200)` } : {}),
-    ...constants(plan),
-    ...stored,
-  }
-  return `insert into whodunit.change (${Object.keys(values).join(', ')})
-        select ${Object.values(values).join(', ')} from ${from} r;`
+/** One statement for all rows of a table or of a transition table. */
+function wholeTable(plan: TablePlan, side: 'new' | 'old', action: string, from: string): string {
+  const { target, label, subject } = factsOf(plan, 'r')
+  const entry = insertEntry(
+    {
+      action: `'${action}'`,
+      model: literal(plan.model),
+      ...(target ? { target_id: target } : {}),
+      ...(label ? { label: `left(${label}, 200)` } : {}),
+      changes: `${wholeRow(plan, side, 'r').join(' || ')} || '}'`,
+      ...(subject ? { subject: `left(${subject}, 200)` } : {}),
+      ...constants(plan),
+    },
+    `${from} r`,
+  )
+  return indent([entry, 'return null;'])
 }
 
 /**
@@ -296,32 +309,33 @@ function unknownColumn({ table: of }: TablePlan): string {
 }
 
 function update(plan: TablePlan): string {
-  const facts = factsOf(plan, 'old')
-  const newKey =
-    plan.key.length > 0 ? `moved := nullif(${keyText(plan, 'new')}, ${keyText(plan, 'old')});` : ''
+  const { target } = factsOf(plan, 'old')
+  const keyMoved = insertMoved(plan, keyText(plan, 'old'), keyText(plan, 'new'))
   const lines = []
   for (const column of plan.columns) {
-    const isKey = plan.key.some(({ name: key }) => key === column.name)
+    const isKey = plan.key.some((key) => key.name === column.name)
     if (column.virtual || !(column.recorded || isKey)) continue
-    const [before, after] = [`old.${name(column.name)}`, `new.${name(column.name)}`]
     const into = column.ignored ? 'ignored' : 'changes'
-    lines.push(`if ${differs(column, before, after)} then`)
-    if (column.recorded) {
-      const head = literal(`${JSON.stringify(column.name)}:[`)
+    lines.push(`if ${differs(column, `old.${name(column.name)}`, `new.${name(column.name)}`)} then`)
+    if (column.recorded)
       lines.push(
-        `  ${into} := ${into} || case when ${into} = '' then '{' else ',' end || ${head} || ${jsonText(plan, column, before)} || ',' || ${jsonText(plan, column, after)} || ']';`,
+        `  ${into} := ${into} || case when ${into} = '' then '{' else ',' end || ${changedColumn(plan, column)};`,
       )
-    }
-    if (isKey) lines.push(`  ${newKey}`)
+    if (isKey) lines.push(plan.key.length === 1 ? `  ${keyMoved}` : `  moved := '';`)
     lines.push('end if;')
   }
+  if (plan.key.length > 1) lines.push(`if moved is not null then`, `  ${keyMoved}`, `end if;`)
   lines.push(
-    `if changes <> '' then`,
-    `  action := ${actionOfUpdate(plan)};`,
+    `if changes = '' then`,
+    `  return null;`,
+    `end if;`,
+    `action := ${actionOfUpdate(plan)};`,
     ...notRecorded(plan),
-    ...(facts.target ? [`  target := ${facts.target};`] : []),
-    ...afterwards(factsOf(plan, 'new')).map((line) => `  ${line}`),
-    'end if;',
+    ...(plan.columns.some(({ ignored }) => ignored)
+      ? [`changes := changes || coalesce(',' || nullif(substr(ignored, 2), ''), '');`]
+      : []),
+    ...(target ? [`target := ${target};`] : []),
+    ...afterwards(factsOf(plan, 'new')),
   )
   return indent(lines)
 }
@@ -342,39 +356,20 @@ function notRecorded({ softDelete, actions }: TablePlan): string[] {
   })
     .filter(([, does]) => !does)
     .map(([action]) => literal(action))
-  return left.length > 0 ? [`  if action in (${left.join(', ')}) then return null; end if;`] : []
+  return left.length > 0 ? [`if action in (${left.join(', ')}) then return null; end if;`] : []
 }
 
-/** Columns a single expression joins at most: the server's stack bounds how deep one may be. */
-const chunk = 60
-
-function chunks(pieces: readonly string[]): string[] {
-  const found = []
-  for (let start = 0; start < pieces.length; start += chunk)
-    found.push(pieces.slice(start, start + chunk).join(' || '))
-  return found
-}
-
-function wholeRow(plan: TablePlan, row: 'new' | 'old', action: string): string {
-  const lines = [`action := '${action}';`]
-  for (const pieces of chunks(wholeRowPieces(plan, row, row))) lines.push(`changes := changes || ${pieces};`)
-  const facts = factsOf(plan, row)
-  if (facts.target) lines.push(`target := ${facts.target};`)
-  lines.push(...afterwards(facts))
-  return indent(lines)
-}
-
-/** `"column":[null,value]` of each column of a new row, `[value,null]` of one that is gone. */
-function wholeRowPieces(plan: TablePlan, kind: 'new' | 'old', row: string): string[] {
-  return plan.columns
-    .filter((column) => column.recorded)
-    .map((column, index) => {
-      const head = literal(
-        `${index === 0 ? '{' : ','}${JSON.stringify(column.name)}:[${kind === 'new' ? 'null,' : ''}`,
-      )
-      const value = jsonText(plan, column, `${row}.${name(column.name)}`)
-      return `${head} || ${value} || ${kind === 'new' ? `']'` : `',null]'`}`
-    })
+function oneRow(plan: TablePlan, side: 'new' | 'old', action: string): string {
+  const facts = factsOf(plan, side)
+  return indent([
+    `action := '${action}';`,
+    ...wholeRow(plan, side, side).map(
+      (piece, index) => `changes := ${index > 0 ? 'changes || ' : ''}${piece};`,
+    ),
+    ...(plan.columns.some(({ recorded }) => recorded) ? [] : ['return null;']),
+    ...(facts.target ? [`target := ${facts.target};`] : []),
+    ...afterwards(facts),
+  ])
 }
 
 /** What an entry says of a row beside its values, as expressions. */

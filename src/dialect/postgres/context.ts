@@ -18,11 +18,9 @@ export function contextLine(context: string, which: (typeof restLines)[number]):
 }
 
 /** What stands for the context of a write that came with none: the connection's address and program. */
-export function connectionLines(withAddress: string): string {
-  const lines = {
-    ip: `case when ${withAddress} then coalesce(host(inet_client_addr()), '') else '' end`,
-    userAgent: `current_setting('application_name')`,
-    origin: `'sql'`,
-  }
-  return restLines.map((name) => lines[name as keyof typeof lines] ?? `''`).join(` || ${line} || `)
+export function connectionLines(withAddress: boolean): string {
+  const places = { ip: '%s', userAgent: '%s', origin: 'sql' }
+  const lines = restLines.map((name) => places[name as keyof typeof places] ?? '').join('\\n')
+  const address = withAddress ? 'host(inet_client_addr())' : 'null'
+  return `format(e'${lines}', ${address}, current_setting('application_name'))`
 }

@@ -1,7 +1,7 @@
 import { kinds, secretWords, skipMark } from '../../core/internal.ts'
 import { everySetting } from './capture.ts'
 import { baseType, nestedType } from './catalogue.ts'
-import { connectionLines, contextLine, contextPart, joinLines, joinParts } from './context.ts'
+import { contextLine, contextPart, joinLines, joinParts } from './context.ts'
 import { storedKeySql } from './key.ts'
 import { literal } from './quote.ts'
 import { halves, monthsAhead } from './trail.ts'
@@ -16,31 +16,26 @@ const secretPattern = literal(secretWords.map((word) => word.replaceAll(' ', '')
  * write run as the owner: nobody else has rights on the table.
  */
 export const trailFunctions: readonly string[] = [
-  // What a statement, not a row, leaves: TRUNCATE, or one SKIPPED entry a transaction and table
-  `create or replace function whodunit.capture_statement(what text, about_model text, given text, with_address boolean) returns void
+  // One SKIPPED entry a transaction and table
+  `create or replace function whodunit.capture_skip(about_model text, given text) returns void
   language plpgsql security definer ${pinned} as $$
   declare
-    skipped bool := given like '${skipMark}%';
-    text text := case when given like '${skipMark}%' then substr(given, ${skipMark.length + 1}) else given end;
-    marker text := pg_current_xact_id()::text || ' ' || about_model || e'\\n';
-    known text;
+    text text := substr(given, ${skipMark.length + 1});
+    marker text := txid_current()::text || ' ' || about_model || e'\\n';
+    -- local: forgotten at commit, and undone together with the entry by a rollback to a savepoint
+    known text := coalesce(current_setting('whodunit.skipped', true), '');
   begin
-    if skipped then
-      -- local: forgotten at commit, and undone together with the entry by a rollback to a savepoint
-      known := coalesce(current_setting('whodunit.skipped', true), '');
-      if position(marker in known) > 0 then return; end if;
-      perform set_config('whodunit.skipped', known || marker, true);
-      what := 'SKIPPED';
-    end if;
+    if position(marker in known) > 0 then return; end if;
+    perform set_config('whodunit.skipped', known || marker, true);
     insert into whodunit.change (kind, action, model, actor, request_id, tenant, context)
-    values ('change', what, about_model, ${contextPart('text', 1)}, ${contextPart('text', 2)}, ${contextPart('text', 3)},
-      case when text = '' then ${connectionLines('with_address')} else ${contextPart('text', 4)} end);
+    values ('change', 'SKIPPED', about_model, ${contextPart('text', 1)}, ${contextPart('text', 2)}, ${contextPart('text', 3)},
+      ${contextPart('text', 4)});
   end $$`,
 
   `create or replace function whodunit.require_reason(model text, given text) returns void
   language plpgsql ${pinned} as $$
   begin
-    if coalesce(${contextLine(contextPart('given', 4), 'reason')}, '') = '' then
+    if coalesce(${contextLine('given', 'reason')}, '') = '' then
       raise exception 'a change of % needs a reason', model
         using errcode = 'check_violation', hint = 'AUDIT: give one by audit.withContext({ reason }) or audit.set({ reason }).';
     end if;

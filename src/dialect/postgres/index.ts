@@ -8,9 +8,9 @@ import {
   dropCapture,
   enableTriggers,
   hasTriggers,
-  inBulk,
   sweep,
   triggerName,
+  whyNotInBulk,
 } from './capture.ts'
 import { readCatalogue } from './catalogue.ts'
 import { explain } from './explain.ts'
@@ -95,10 +95,10 @@ export const postgres: Dialect = {
     enable: enableTriggers,
     remove: dropCapture,
     sweep: [sweep],
-    limits: (plan) =>
-      plan.bulk && !inBulk(plan)
-        ? [`${plan.model} is captured row by row, in spite of bulk: ${plan.table.notInBulk}`]
-        : [],
+    limits(plan) {
+      const why = plan.bulk && whyNotInBulk(plan)
+      return why ? [`${plan.model} is captured row by row, in spite of bulk: ${why}`] : []
+    },
     all: {
       sql: `select n.nspname as schema, c.relname as name from pg_trigger t join pg_class c on c.oid = t.tgrelid
         join pg_namespace n on n.oid = c.relnamespace where t.tgname = $1 and not t.tgisinternal and t.tgparentid = 0`,

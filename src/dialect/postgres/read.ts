@@ -28,7 +28,7 @@ const moment = (micros: string): RawBuilder<unknown> =>
   sql`(timestamptz 'epoch' + ${micros}::bigint * interval '1 microsecond')`
 
 const plain = [
-  'kind', 'action', 'model', 'target_id', 'moved_to', 'label', 'changes', 'actor', 'request_id', 'tenant', 'context',
+  'kind', 'action', 'model', 'target_id', 'label', 'changes', 'actor', 'request_id', 'tenant', 'context',
   'subject', 'category', 'severity', 'ref', 'about', 'details', 'role', 'joined',
 ] // prettier-ignore
 
@@ -52,8 +52,7 @@ export const read: ReadDialect = {
   target: (model, ids) =>
     sql<SqlBool>`(e.model = ${model} and e.target_id = any(${ids.map(storedKey)}::text[]))`,
   moves: (model, ids) => ({
-    sql: `select target_id as "from", moved_to as "to" from whodunit.entry
-      where kind = 'change' and model = $1 and moved_to is not null and (moved_to = any($2::text[]) or target_id = any($2::text[]))`,
+    sql: `select from_id as "from", to_id as "to" from whodunit.moved where model = $1 and (from_id = any($2::text[]) or to_id = any($2::text[]))`,
     parameters: [model, ids.map(storedKey)],
   }),
   contains: (text, part) => sql<SqlBool>`${text} ilike ${`%${part.replace(/[\\%_]/g, '\\$&')}%`}`,

@@ -30,7 +30,6 @@ export const trailVersions: readonly (readonly string[])[] = [
       action text not null,
       model text,
       target_id text,
-      moved_to text,
       label text,
       changes text,
       actor text,
@@ -59,18 +58,21 @@ export const trailVersions: readonly (readonly string[])[] = [
     `create index entry_actor on whodunit.entry (actor, at, id) where actor is not null`,
     `create index entry_request on whodunit.entry (request_id) where request_id is not null`,
     `create index entry_tenant on whodunit.entry (tenant, at, id) where tenant is not null`,
-    `create index change_moved on whodunit.change (model, moved_to) where moved_to is not null`,
     `create index event_kind on whodunit.event (kind, at, id)`,
     `create index event_ref on whodunit.event (ref) where ref is not null`,
     `create index event_about on whodunit.event (about) where about is not null`,
+    `create table whodunit.moved (model text not null, from_id text not null, to_id text not null)`,
+    `create index moved_from on whodunit.moved (model, from_id)`,
+    `create index moved_to on whodunit.moved (model, to_id)`,
     `create function whodunit.refuse_change() returns trigger language plpgsql as $$
     begin
       raise exception 'the trail is append-only: % is refused', tg_op
         using errcode = 'insufficient_privilege', hint = 'Entries leave by prune and erase alone, each with its own entry.';
     end $$`,
     `create trigger refuse_change before update or delete on whodunit.entry for each row execute function whodunit.refuse_change()`,
+    `create trigger refuse_change before update or delete on whodunit.moved for each row execute function whodunit.refuse_change()`,
     `create trigger refuse_truncate before truncate on whodunit.entry for each statement execute function whodunit.refuse_change()`,
-    ...['change', 'event', 'change_default', 'event_default'].map(
+    ...['moved', 'change', 'event', 'change_default', 'event_default'].map(
       (part) =>
         `create trigger refuse_truncate before truncate on whodunit.${part} for each statement execute function whodunit.refuse_change()`,
     ),

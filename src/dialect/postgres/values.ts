@@ -33,36 +33,16 @@ export function differs(column: PlannedColumn, before: string, after: string): s
 /** Bytes of a text whose type bounds it, at most: a `varchar(9999)`. */
 const longestBounded = 40_000
 
-/**
- * Types whose text can stand in JSON as it is, with the function that gives it. Unlike a cast it takes no other type: a
- * column that was given one since would bring quotes into the JSON, and so is found out.
- */
-const outputs: readonly (readonly [type: RegExp, output: string, quote: '' | '"'])[] = [
-  [/^smallint$/, 'int2out', ''],
-  [/^integer$/, 'int4out', ''],
-  [/^bigint$/, 'int8out', '"'],
-  [/^numeric(\(|$)/, 'numeric_out', '"'],
-  [/^uuid$/, 'uuid_out', '"'],
-  [/^date$/, 'date_out', '"'],
-]
+/** Of an integer, the same. It takes no other type: a column that was given one since is found out. */
+const integers: Readonly<Record<string, string>> = { smallint: 'int2up', integer: 'int4up' }
 
-/**
- * The value as an expression for its JSON text, never NULL. To put it together is cheaper than the functions of JSON, which
- * look up the type of their argument in each call: those are for what may need escaping.
- */
-export function jsonText(plan: TablePlan, column: PlannedColumn, value: string): string {
-  const orNull = (text: string): string => `coalesce(${text}, 'null')`
-  if (column.redaction === 'mask') return `case when ${value} is null then 'null' else '{"$":"masked"}' end`
-  if (column.redaction === 'hash')
-    return orNull(`'{"$":"hash","v":"' || whodunit.hash(${value}::text) || '"}'`)
-  const [, output, quote] = outputs.find(([type]) => type.test(column.type)) ?? []
-  if (output) {
-    const text = `textin(${output}(${value}))`
-    return orNull(quote ? `'"' || ${text} || '"'` : text)
+/** The value as an expression that `json_build_array` and `to_json` print as the trail wants it. */
+export function json(plan: TablePlan, column: PlannedColumn, value: string): string {
+  if (column.redaction === 'mask') return `case when ${value} is not null then '{"$":"masked"}'::json end`
+  if (column.redaction === 'hash') {
+    return `case when ${value} is not null then json_build_object('$', 'hash', 'v', whodunit.hash(${value}::text)) end`
   }
-  if (column.type === 'boolean')
-    return `case when ${value} then 'true' when not ${value} then 'false' else 'null' end`
-  if (column.form === 'native') return orNull(`to_json(${value})::text`)
+  if (column.form === 'native') return column.type in integers ? `${integers[column.type]}(${value})` : value
   const text = column.form === 'text' ? value : `${value}::text`
   const open =
     column.form === 'json'
@@ -70,9 +50,36 @@ export function jsonText(plan: TablePlan, column: PlannedColumn, value: string):
       : column.form === 'nested'
         ? `whodunit.redact_nested(to_json(${value})::text, ${text}, ${secretNames(plan)})`
         : text
-  const whole = orNull(`to_json(${open})::text`)
-  if (!column.unbounded && (column.form !== 'text' || plan.maxValueBytes >= longestBounded)) return whole
-  return `case when octet_length(${text}) > ${plan.maxValueBytes} then '{"$":"cut","length":' || length(${text}) || '}' else ${whole} end`
+  if (!column.unbounded && (column.form !== 'text' || plan.maxValueBytes >= longestBounded)) return open
+  return `case when octet_length(${text}) > ${plan.maxValueBytes} then json_build_object('$', 'cut', 'length', length(${text})) else to_json(${open}) end`
+}
+
+/** Arguments that one call takes at most, columns that make it up. */
+const columnsInCall = 49
+
+/**
+ * `{"column":[null,value],...` of a new row, `[value,null]` of one that is gone, not yet closed: as expressions to be
+ * joined. One call of `concat` for many columns costs less than as many operators.
+ */
+export function wholeRow(plan: TablePlan, side: 'new' | 'old', row: string): readonly string[] {
+  const recorded = plan.columns.filter((column) => column.recorded)
+  const calls = []
+  for (let start = 0; start < recorded.length; start += columnsInCall) {
+    const pieces = recorded.slice(start, start + columnsInCall).flatMap((column, index) => {
+      const before = start + index === 0 ? '{' : side === 'new' ? '],' : ',null],'
+      const head = literal(`${before}${JSON.stringify(column.name)}:[${side === 'new' ? 'null,' : ''}`)
+      return [head, `coalesce(to_json(${json(plan, column, `${row}.${name(column.name)}`)})::text, 'null')`]
+    })
+    const last = start + columnsInCall >= recorded.length
+    calls.push(`concat(${[...pieces, ...(last ? [side === 'new' ? `']'` : `',null]'`] : [])].join(', ')})`)
+  }
+  return calls
+}
+
+/** `"column":[before,after]` */
+export function changedColumn(plan: TablePlan, column: PlannedColumn): string {
+  const [before, after] = ['old', 'new'].map((row) => json(plan, column, `${row}.${name(column.name)}`))
+  return `${literal(`${JSON.stringify(column.name)}:`)} || json_build_array(${before}, ${after})::text`
 }
 
 function secretNames(plan: TablePlan): string {
