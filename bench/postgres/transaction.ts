@@ -1,14 +1,15 @@
-import pg from 'pg'
 import { encodeParts } from '../../src/core/wire.ts'
 import type { Figure } from '../figures.ts'
 import { interleave, type Meter, processCpu, type Variant } from '../measure.ts'
 import { context, handWritten } from './floor.ts'
+import { capturedByPeer } from './peers.ts'
 import type { World } from './world.ts'
 
 const transactions = 300
 const sizes = { account: 10_000, teller: 100, branch: 10 } as const
 type Table = keyof typeof sizes
 const tables = Object.keys(sizes) as Table[]
+const peers = ['full_image', 'diff'] as const
 
 interface Statement {
   readonly name: string
@@ -27,7 +28,7 @@ interface Runner {
  */
 export async function tpcbTransaction(world: World, rounds: number): Promise<readonly Figure[]> {
   const { owner } = world
-  for (const variant of ['plain', 'hand', 'ours']) {
+  for (const variant of ['plain', 'hand', 'ours', ...peers]) {
     for (const table of tables) {
       await owner.query(
         `create table ${variant}_${table} (id int primary key, branch int not null, balance int not null, filler char(84))`,
@@ -41,16 +42,23 @@ export async function tpcbTransaction(world: World, rounds: number): Promise<rea
     )
   }
   const audit = await world.audit(Object.fromEntries(tables.map((table) => [`ours_${table}`, {}])))
+  for (const peer of peers) for (const table of tables) await capturedByPeer(owner, `${peer}_${table}`, peer)
   const own = await audit.client.connect()
-  const plain = await world.connect()
-  const hand = await world.connect()
+  const others = await Promise.all(
+    ['plain', 'hand', ...peers].map(async (name) => ({ name, client: await world.connect() })),
+  )
   const variants: readonly Variant[] = [
-    { name: 'plain', run: async () => turns(plain, 'plain'), meter: await meterOf(plain) },
-    { name: 'hand', run: async () => turns(hand, 'hand', byHand), meter: await meterOf(hand) },
+    ...(await Promise.all(
+      others.map(async ({ name, client }) => ({
+        name,
+        run: async () => turns(client, name, name === 'hand' ? byHand : undefined),
+        meter: await meterOf(client),
+      })),
+    )),
     {
       name: 'ours',
-      run: async () => audit.withContext(context, async () => turns(own as unknown as Runner, 'ours')),
-      meter: await meterOf(own as unknown as Runner),
+      run: async () => audit.withContext(context, async () => turns(own, 'ours')),
+      meter: await meterOf(own),
     },
   ]
   const taken = await interleave(
@@ -65,7 +73,6 @@ export async function tpcbTransaction(world: World, rounds: number): Promise<rea
   const found = await Promise.all(tables.map(async (table) => world.entries(`ours_${table}`)))
   if (found.some((count) => count !== transactions * (rounds + 1)))
     throw new Error(`entries: ${found.join()}`)
-  if (process.env.RAW) console.log([...taken.values()])
   const of = (name: string): number => taken.get(name)!.median
   return [
     {
@@ -73,6 +80,7 @@ export async function tpcbTransaction(world: World, rounds: number): Promise<rea
       what: 'tpcb-like transaction in a context, CPU / floor',
       value: of('ours') / of('hand'),
       goal: 1.1,
+      peers: { 'full image': of('full_image') / of('hand'), diff: of('diff') / of('hand') },
     },
     {
       id: 'postgres.transaction-unaudited',

@@ -56,8 +56,8 @@ export async function openWorld(): Promise<World> {
     const connectionString = server.url.replace('postgres@', `${user}@`)
     const database = fromPg(new pg.Pool({ connectionString, max: 1, application_name: 'bench' }))
     const audit = createAudit({ models: { '*': false, ...models }, database })
-    audits.push(audit as unknown as Audit<pg.Pool, never>)
-    return audit as unknown as Audit<pg.Pool, never>
+    audits.push(audit)
+    return audit
   }
   const open: World['audit'] = async (models) => {
     await auditAs('postgres', models).migrate()
