@@ -6,11 +6,15 @@ export { actorTypes, fromActorKey } from './actor.ts'
 export { AuditScope, currentScope, runInScope } from './context.ts'
 export type {
   AuditDatabase,
+  BackfillProgress,
   CheckWarning,
   FollowBatch,
   MigrateOptions,
   MigrateReport,
+  RunOptions,
+  SessionMark,
   TableStatus,
+  ToolRun,
   TrailReader,
   TrailSetup,
   TrailStatus,
@@ -24,4 +28,5 @@ export { secretWords, type Redaction } from './redact.ts'
 export { nestedSecrets, redactionOf, secretColumns } from './apply-policy.ts'
 export type { AuditSummary, SummaryCount, SummaryQuery } from './summary.ts'
 export { storedJson } from './text.ts'
+export type { ContextParts } from './wire.ts'
 export { lineSeparator, partSeparator, restLines, skipMark, decodeParts, encodeParts } from './wire.ts'
