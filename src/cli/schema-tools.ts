@@ -11,15 +11,14 @@ const tools: readonly {
 }[] = [
   {
     files: named('drizzle.config'),
+    // by name: a pattern would match the trail's views too, on which drizzle-kit 0.31 then breaks off
     hint: (tables) =>
-      `drizzle-kit push and pull: keep them from the trail by tablesFilter: ['!${prefixOf(tables)}*'] in drizzle.config`,
+      `drizzle-kit push drops the trail's tables unless drizzle.config has tablesFilter: [${quoted(tables, '!')}]`,
   },
   {
     files: ['prisma/schema.prisma', 'schema.prisma', ...named('prisma.config'), ...named('.config/prisma')],
     hint: (tables) =>
-      `prisma migrate dev and db push: keep them from the trail by experimental: { externalTables: true }, tables: { external: [${tables
-        .map((table) => `'${table}'`)
-        .join(', ')}] } in prisma.config`,
+      `prisma migrate dev and db push take the trail's tables for drift unless prisma.config has experimental: { externalTables: true }, tables: { external: [${quoted(tables)}] }`,
   },
 ]
 
@@ -34,8 +33,6 @@ export function filterHints(folder: string, trailTables: readonly string[]): str
     .map(({ hint }) => hint(trailTables))
 }
 
-function prefixOf([first = '', ...rest]: readonly string[]): string {
-  let length = first.length
-  for (const name of rest) while (!name.startsWith(first.slice(0, length))) length--
-  return first.slice(0, length)
+function quoted(names: readonly string[], sign = ''): string {
+  return names.map((name) => `'${sign}${name}'`).join(', ')
 }
