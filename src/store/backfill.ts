@@ -50,7 +50,9 @@ export async function backfillTables(
     let entries = 0
     const step = (cursor: string | null, wait: boolean): Promise<BackfillResult> =>
       withTries(dialect, () =>
-        turns.patiently((run) => backfill.batch(run, plan, { cursor, limit: batchSize, context, wait })),
+        (wait ? turns.alone : turns.patiently)((run) =>
+          backfill.batch(run, plan, { cursor, limit: batchSize, context, wait }),
+        ),
       )
     try {
       const complete = await fillTable(step, dialect, (made) => {

@@ -1,4 +1,9 @@
-import { expect, test } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client, Pool } from 'pg'
+import { expect, onTestFinished, test } from 'vitest'
+import { fromPg } from '../../src/database/postgres.ts'
+import { createAudit } from '../../src/index.ts'
+import { freshDatabase } from '../harness/postgres.ts'
 import { captureDatabase } from './fixture.ts'
 import { oddValues } from './replay/world.ts'
 
@@ -139,6 +144,82 @@ test('values stand in it exactly as in the entry of the trigger, also in a table
   expect(early.map(({ text }) => text)).toEqual(late.map(({ text }) => text))
   expect(wide.map(({ text }) => Object.keys(JSON.parse(text) as object).length)).toEqual([1_600])
 })
+
+test('rows that others hold are waited for, one by one, and nobody ends in a deadlock', async () => {
+  const world = await capture.tables(
+    `create table held_item (id int primary key, n int); insert into held_item select n, 0 from generate_series(1, 50) n`,
+  )
+  await world.audit.migrate()
+  const writer = new Client({ connectionString: world.url })
+  await writer.connect()
+  onTestFinished(async () => writer.end())
+  await writer.query(`set deadlock_timeout = '20ms'; begin; update held_item set n = 1 where id in (20, 40)`)
+  const filling = world.audit.migrate({ backfill: true })
+  await expect.poll(async () => (await world.recorded()).length, { timeout: 20_000 }).toBe(48)
+  // on rows that a batch had in hand, while another of this transaction's rows is being waited for
+  await writer.query('update held_item set n = 2 where id < 5')
+  await sleep(100)
+  await writer.query('commit')
+  expect((await filling).warnings).toEqual([])
+  const recorded = await world.recorded()
+  expect(recorded.filter(([action]) => action === 'SNAPSHOT')).toHaveLength(50)
+  expect(recorded.filter(([, id]) => id === '20' || id === '1')).toEqual([
+    ['SNAPSHOT', '1', { id: [null, 1], n: [null, 0] }],
+    ['UPDATE', '20', { n: [0, 1] }],
+    ['UPDATE', '1', { n: [0, 2] }],
+    ['SNAPSHOT', '20', { id: [null, 20], n: [null, 1] }],
+  ].toSorted((a, b) => recorded.findIndex((r) => r[0] === a[0] && r[1] === a[1]) - recorded.findIndex((r) => r[0] === b[0] && r[1] === b[1])))
+
+  // held for longer than is waited for: the others get theirs, and the next time does the rest
+  await writer.query(`begin; set local session_replication_role = replica; insert into held_item values (60, 0); commit; begin; update held_item set n = 9 where id = 60`)
+  const { warnings } = await world.audit.migrate({ backfill: true })
+  expect(warnings).toEqual(['some rows of held_item are held by other work: they have no first entry yet, run migrate --backfill again'])
+  await writer.query('commit')
+  expect((await world.audit.migrate({ backfill: true })).done).toEqual(['gave 1 row of held_item a first entry'])
+}) // prettier-ignore
+
+test('a key that moves to where the backfill has been gets its first entry all the same', async () => {
+  const world = await capture.tables(
+    `create table moving_item (id int primary key); insert into moving_item select n from generate_series(1, 2500) n`,
+  )
+  await world.audit.migrate()
+  let moved = false
+  await world.audit.migrate({
+    backfill: true,
+    onProgress: () => {
+      if (!moved) moving = world.sql('update moving_item set id = -id where id > 2400')
+      moved = true
+    },
+  })
+  await moving
+  const recorded = await world.recorded()
+  const begun = new Set(recorded.filter(([action]) => action === 'SNAPSHOT').map(([, id]) => id))
+  const { rows } = await world.sql('select id::text from moving_item')
+  expect(rows.filter(({ id }) => !begun.has(id) && !begun.has(id.replace('-', '')))).toEqual([])
+  expect((await world.audit.migrate({ backfill: true })).done.length).toBeLessThan(2)
+}) // prettier-ignore
+let moving: Promise<unknown> | undefined
+
+test('an ordinary owner of tables can do it; rows that are hidden from it leave their table out', async () => {
+  const database = await freshDatabase()
+  const owner = await database.createRole()
+  const superuser = createAudit({ database: fromPg(database.pool) })
+  await superuser.migrate()
+  await database.pool.query(`grant whodunit_owner to ${owner.name}; create schema authorization ${owner.name}`)
+  await owner.pool.query(`create table item (id int primary key); insert into item values (1);
+    create table hidden (id int primary key, who text); insert into hidden values (1, 'x'); alter table hidden enable row level security;
+    alter table hidden force row level security; create policy own on hidden using (who = current_user)`)
+  const audit = createAudit({ database: fromPg(owner.pool) })
+  onTestFinished(async () => {
+    await audit.close()
+    await superuser.close()
+    await owner.pool.query(`drop owned by ${owner.name} cascade`)
+    await database.drop()
+  })
+  const { done, warnings } = await audit.migrate({ backfill: true })
+  expect(done.at(-1)).toBe('gave 1 row of item a first entry')
+  expect(warnings).toEqual([expect.stringMatching(/^hidden was not backfilled: .*row-level security/)])
+}) // prettier-ignore
 
 const types = {
   mood: 'mood', ints: 'int[]', texts: 'text[]', j: 'json', jb: 'jsonb', n: 'numeric', f4: 'real', f8: 'double precision',
