@@ -6,7 +6,6 @@ export { actorTypes, fromActorKey } from './actor.ts'
 export { AuditScope, currentScope, runInScope } from './context.ts'
 export type {
   AuditDatabase,
-  BackfillProgress,
   CheckWarning,
   FollowBatch,
   MigrateOptions,

@@ -19,8 +19,7 @@ const defaultWait = 60_000
 
 /**
  * Runs migration tools over two sessions: one for the steps, the other, `holding`, for the lock that spans them all.
- * `migrate` is called
- * inside of that lock. `inRun`: another run, which waits for this one, holds it already.
+ * `migrate` is called inside of that lock. `inRun`: another run, which waits for this one, holds it already.
  */
 export function createRun(
   session: Session,
@@ -39,17 +38,20 @@ export function createRun(
   ): Promise<ToolRun<T>> {
     const policy = given ?? (await storedPolicy())
     const recording = policy.migrations === 'record' || policy.allowSkip === false
-    const lifted = lift && (await liftCapture(policy))
+    const orMigrate = async (error: unknown): Promise<never> => {
+      await migrateAgain(given, lift)
+      throw error
+    }
+    const lifted = lift && (await liftCapture(policy).catch(orMigrate))
     const warnings =
       lifted && recording
         ? ['what the tool wrote was not recorded: capture was off the tables meanwhile']
         : []
     const reason = currentScope()?.read().reason ?? 'a migration'
-    const scope = new AuditScope({ origin: 'migration' }, currentScope(), recording ? undefined : reason)
-    const result = await tool(scope.text()).catch(async (error: unknown) => {
-      await migrateAgain(given, lifted)
-      throw error
-    })
+    // no `app`: it is the tool that writes, not whoever started it
+    const own = { origin: 'migration', app: '' } as const
+    const scope = new AuditScope(own, currentScope(), recording ? undefined : reason)
+    const result = await tool(scope.text()).catch(orMigrate)
     return { result, warnings, ...(await migrateAgain(given, lifted)) }
   }
 

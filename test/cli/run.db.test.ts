@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest'
 import type { AuditEntry } from '../../src/index.ts'
 import { hasPgbouncer, startPgbouncer } from '../driver/pgbouncer.ts'
 import { finished, node, project } from './command-line.ts'
@@ -17,6 +17,8 @@ const tool = `
   const [, , sql, code = '0'] = process.argv
   const client = new Client(process.env.TOOL_URL)
   client.connect().then(() => client.query(sql)).then(() => client.end()).then(() => process.exit(Number(code)))`
+
+vi.setConfig({ testTimeout: 120_000 }) // each command is a process of its own
 
 let shop: Shop
 beforeEach(async () => {
@@ -61,7 +63,7 @@ describe('run', () => {
       'SKIPPED invoice',
     ])
     for (const entry of entries) {
-      expect(entry).toMatchObject({ origin: 'migration', actor: { type: 'job', id: 'tool.cjs', onBehalfOf: { type: 'user' } } })
+      expect(entry).toMatchObject({ origin: 'migration', app: null, actor: { type: 'job', id: 'tool.cjs', onBehalfOf: { type: 'user' } } })
       expect(entry.reason).toMatch(/tool\.cjs alter table customer .*api_key=\*\*\*/)
       expect(entry.request?.id).toBe(entries[0]!.request!.id)
     } // prettier-ignore
@@ -197,11 +199,12 @@ test.skipIf(!hasPgbouncer)('behind PgBouncer the lock holds, and a mark that it 
   const bouncer = await startPgbouncer(shop.url)
   const { run, start, remove } = projectOf('', { SHOP_URL: bouncer.url(shop.url), TOOL_URL: bouncer.url(shop.url) })
   try {
-    const slow = start('run', '--', node, '-e', `console.log('working'); setTimeout(() => {}, 3_000)`)
+    const slow = start('run', '--', node, '-e', `console.log('working'); setTimeout(() => {}, 60_000)`)
     const ended = finished(slow)
     await once(slow.stdout!, 'data')
     expect((await run('run', '--wait', '1', '--', node, '-e', '')).stderr).toContain('AUDIT_DATABASE_LOCKED')
-    expect(await ended).toMatchObject({ code: 0, stderr: expect.stringContaining('takes no mark') })
+    slow.kill('SIGTERM')
+    expect(await ended).toMatchObject({ code: 143, stderr: expect.stringContaining('takes no mark') })
     const { code, stderr } = await run('run', '--', node, 'tool.cjs', `insert into customer values (1, 'Ann', 0, null)`)
     expect([code, stderr]).toEqual([0, expect.stringMatching(/takes no mark: .*give the direct port/)])
     expect(await changes()).toMatchObject([{ action: 'CREATE', actor: null, origin: 'sql' }])
