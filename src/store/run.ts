@@ -84,7 +84,8 @@ export function createRun(
     const rows = (await session.run(sql, parameters)) as readonly { schema: string; name: string }[]
     const planned = planTables(policy, await capture.catalogue(session.run, policy.schemas))
     const context = encodeParts({ ...currentScope()?.read(), origin: 'migration' })
-    for (const { schema, name } of rows) {
+    for (const row of rows) {
+      const { schema, name } = row
       const known = planned.find(({ table }) => table.schema === schema && table.name === name)
       const entry: NewEntry = {
         ref: `run-${randomUUID()}`,
@@ -96,7 +97,7 @@ export function createRun(
         context,
       }
       await turns.patiently(async (run) => {
-        for (const statement of capture.remove({ schema, name })) await run(statement)
+        for (const statement of capture.remove(row)) await run(statement)
         const record = dialect.record([entry], true)
         await run(record.sql, record.parameters)
       })
