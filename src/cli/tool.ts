@@ -44,10 +44,12 @@ export function runTool(
 
 const launchers = new Set(['npx', 'npm', 'pnpm', 'yarn', 'bun', 'bunx', 'node', 'tsx', 'deno', 'run', 'exec', 'dlx', 'x', 'env', 'sh', 'bash']) // prettier-ignore
 
-/** The command's name: of `npx prisma migrate deploy`, and of `node node_modules/.bin/prisma`, it is `prisma`. */
+/** The command's name: of `npx prisma migrate deploy`, and of `node node_modules/prisma/build/index.js`, it is `prisma`. */
 export function toolName(command: readonly string[]): string {
-  const named = command.find((word) => !word.startsWith('-') && !launchers.has(basename(word)) && !word.includes('=')) // prettier-ignore
-  return basename(named ?? command[0] ?? '')
+  const words = command.filter((word) => !word.startsWith('-') && !word.includes('='))
+  const named = words.find((word) => !launchers.has(basename(word))) ?? command[0] ?? ''
+  const installed = /node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/.][^\\/]*)[\\/]/.exec(named)?.[1]
+  return installed ?? basename(named)
 }
 
 /** The command as one text, without what looks like a secret in it. */

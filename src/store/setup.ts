@@ -71,9 +71,11 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
 
     if (!before?.current || before.version < trail.version) {
       done.push(
-        before
-          ? `upgraded the trail from version ${before.version} to ${trail.version}`
-          : `made the trail, version ${trail.version}`,
+        !before
+          ? `made the trail, version ${trail.version}`
+          : before.version < trail.version
+            ? `upgraded the trail from version ${before.version} to ${trail.version}`
+            : `brought the trail's views and functions up to date`,
       )
       if (!dryRun)
         await alone(async (run) => {

@@ -13,6 +13,8 @@ describe('a command', () => {
     ['npx prisma migrate deploy', 'prisma'],
     ['npm run db:migrate', 'db:migrate'],
     ['node --env-file=.env node_modules/.bin/drizzle-kit migrate', 'drizzle-kit'],
+    ['node node_modules/drizzle-kit/bin.cjs push', 'drizzle-kit'],
+    ['node node_modules/@mikro-orm/cli/esm.js up', '@mikro-orm/cli'],
     ['env A=1 psql -f x.sql', 'psql'],
     ['npm --version', 'npm'],
   ])('is named after what it runs: %s', (line, name) => {
