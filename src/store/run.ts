@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { CatalogueTable } from '../capture/catalogue.ts'
 import { planTables } from '../capture/plan.ts'
 import {
   AuditError,
@@ -17,6 +18,15 @@ import { createTurns } from './turns.ts'
 
 const defaultWait = 60_000
 
+/** A table that has capture. */
+export type Captured = Pick<CatalogueTable, 'schema' | 'name'>
+
+interface Steps {
+  /** All tables that have capture. */
+  standing(): Promise<readonly Captured[]>
+  migrate(policy: Policy | undefined): Promise<MigrateReport>
+}
+
 /**
  * Runs migration tools over two sessions: one for the steps, the other, `holding`, for the lock that spans them all.
  * `migrate` is called inside of that lock. `inRun`: another run, which waits for this one, holds it already.
@@ -26,7 +36,7 @@ export function createRun(
   holding: Session,
   dialect: Dialect,
   inRun: boolean,
-  migrate: (policy: Policy | undefined) => Promise<MigrateReport>,
+  { standing, migrate }: Steps,
 ): TrailSetup['run'] {
   const { trail, capture } = dialect
   const turns = createTurns(session, dialect, true)
@@ -80,12 +90,11 @@ export function createRun(
   /** Takes capture off every table, each together with the entry that says so. Answers whether there was any. */
   async function liftCapture(policy: Policy): Promise<boolean> {
     if (!(await trail.installed(session.run))) return false
-    const { sql, parameters } = capture.all
-    const rows = (await session.run(sql, parameters)) as readonly { schema: string; name: string }[]
+    const tables = await standing()
     const planned = planTables(policy, await capture.catalogue(session.run, policy.schemas))
     const context = encodeParts({ ...currentScope()?.read(), origin: 'migration' })
-    for (const row of rows) {
-      const { schema, name } = row
+    for (const captured of tables) {
+      const { schema, name } = captured
       const known = planned.find(({ table }) => table.schema === schema && table.name === name)
       const entry: NewEntry = {
         ref: `run-${randomUUID()}`,
@@ -97,12 +106,12 @@ export function createRun(
         context,
       }
       await turns.patiently(async (run) => {
-        for (const statement of capture.remove(row)) await run(statement)
+        for (const statement of capture.remove(captured)) await run(statement)
         const record = dialect.record([entry], true)
         await run(record.sql, record.parameters)
       })
     }
-    return rows.length > 0
+    return tables.length > 0
   }
 
   return async <T>(

@@ -16,7 +16,7 @@ import {
 import type { Dialect, RunSql, Session } from '../dialect/dialect.ts'
 import { backfillTables, describeBackfill } from './backfill.ts'
 import { compareDisclosure } from './disclosure.ts'
-import { createRun } from './run.ts'
+import { type Captured, createRun } from './run.ts'
 import { createTurns, runVariable, type Turns } from './turns.ts'
 
 /** Sets up the trail and capture over a session and a dialect; `holding` is for a lock that outlasts the session's steps. */
@@ -24,9 +24,10 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
   const { trail, capture } = dialect
   const inRun = process.env[runVariable] !== undefined
   const turns = createTurns(session, dialect, inRun)
-  const runTool = createRun(session, holding, dialect, inRun, (policy) =>
-    migrate(policy, {}, createTurns(session, dialect, true)),
-  )
+  const runTool = createRun(session, holding, dialect, inRun, {
+    standing,
+    migrate: (policy) => migrate(policy, {}, createTurns(session, dialect, true)),
+  })
   const explained = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
@@ -169,13 +170,13 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
     return kind === 'enable' ? capture.enable(plan) : capture.install(plan)
   }
 
-  async function orphans(planned: readonly PlannedTable[]): Promise<{ schema: string; name: string }[]> {
+  async function orphans(planned: readonly PlannedTable[]): Promise<Captured[]> {
     const known = new Set(planned.map(({ table }) => `${table.schema}.${table.name}`))
-    const rows = (await session.run(capture.all.sql, capture.all.parameters)) as unknown as {
-      schema: string
-      name: string
-    }[]
-    return rows.filter((row) => !known.has(`${row.schema}.${row.name}`))
+    return (await standing()).filter((table) => !known.has(`${table.schema}.${table.name}`))
+  }
+
+  async function standing(): Promise<readonly Captured[]> {
+    return (await session.run(capture.all.sql, capture.all.parameters)) as unknown as readonly Captured[]
   }
 
   async function status(given?: Policy): Promise<TrailStatus> {
@@ -229,12 +230,8 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
       }),
     uninstall: ({ trail: withTrail = false } = {}) =>
       explained(async () => {
-        const rows = (await session.run(capture.all.sql, capture.all.parameters)) as unknown as {
-          schema: string
-          name: string
-        }[]
         const done: string[] = []
-        for (const table of rows) {
+        for (const table of await standing()) {
           await turns.patiently(async (run) => {
             for (const sql of capture.remove(table)) await run(sql)
           })
