@@ -10,12 +10,16 @@ export {
 export type { AuditContext, ContextChange, ContextInput, Origin, RequestContext } from './core/context.ts'
 export type {
   AuditDatabase,
+  BackfillProgress,
   CheckWarning,
   FollowBatch,
   MigrateOptions,
   MigrateReport,
+  RunOptions,
+  SessionMark,
   TableState,
   TableStatus,
+  ToolRun,
   TrailReader,
   TrailSetup,
   TrailStatus,

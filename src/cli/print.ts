@@ -107,7 +107,7 @@ function below(changes: readonly string[], width: number): string[] {
 /** A new row has no before and a removed one no after: there, one value says it all, and empty columns say nothing. */
 function changesOf({ action, changes }: AuditEntry): string[] {
   if (!changes) return []
-  const side = action === 'CREATE' ? 1 : action === 'DELETE' ? 0 : undefined
+  const side = action === 'CREATE' || action === 'SNAPSHOT' ? 1 : action === 'DELETE' ? 0 : undefined
   return Object.entries(changes)
     .filter(([, change]) => side === undefined || change?.[side] !== null)
     .map(([column, change]) => {

@@ -25,7 +25,7 @@ export async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-type Work = (options: never, object?: string) => Promise<number>
+type Work = (options: never, ...words: string[]) => Promise<number>
 
 function createProgram(done: (code: number) => void): Command {
   const program = new Command('whodunit')
@@ -51,7 +51,7 @@ function createProgram(done: (code: number) => void): Command {
     const made = program.command(name).description(description).helpOption('--help', 'help')
     return made.action(async () => {
       const work = await load()
-      done(await work(made.optsWithGlobals(), made.args[0]))
+      done(await work(made.optsWithGlobals(), ...made.args))
     })
   }
 
@@ -59,7 +59,18 @@ function createProgram(done: (code: number) => void): Command {
     'migrate',
     'make or update the trail and the triggers',
     async () => (await import('./migrate.ts')).migrate,
-  ).option('--dry-run', 'only say what would be done')
+  )
+    .option('--dry-run', 'only say what would be done')
+    .option('--backfill', 'give each row that is there already, and has no entry, a first one')
+  command(
+    'run',
+    'run a migration tool: others kept out, its writes known as such, the triggers brought up to date behind it',
+    async () => (await import('./run.ts')).run,
+  )
+    .argument('[-- COMMAND...]', 'the tool, behind --; its exit code is the answer')
+    .option('--wait <SECONDS>', 'for another run or migrate to end (default: 60)', wholeNumber)
+    .option('--lift', 'take all triggers off while the tool works; leaves SKIPPED entries')
+    .option('--no-mark', 'do not mark what the tool writes')
   command(
     'status',
     'each table: audited, skipped, drifted, missing or off; exit code 1 unless all is well',

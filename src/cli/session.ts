@@ -18,6 +18,10 @@ export interface Session {
   readonly database: AuditDatabase
   /** The configuration, if one was found. */
   readonly found: FoundConfig | undefined
+  /** Of the database; it may hold a password. */
+  readonly url: string
+  /** Folders whose installed clients are taken. */
+  readonly clientsFrom: readonly string[]
   /** Whether other processes may write to the database meanwhile. */
   readonly shared: boolean
   /** What went wrong while entries of this run were stored. */
@@ -34,10 +38,9 @@ export async function withSession<T>(
   const url = options.database ?? configured
   const folder = found && dirname(found.file)
   if (!url) throw noDatabase(found)
-  const opened = await openDatabase(url, {
-    ...(options.database === undefined && folder ? { base: folder } : {}),
-    clientsFrom: [process.cwd(), ...(folder ? [folder] : [])],
-  })
+  const clientsFrom = [process.cwd(), ...(folder ? [folder] : [])]
+  const base = options.database === undefined && folder ? { base: folder } : {}
+  const opened = await openDatabase(url, { ...base, clientsFrom })
   try {
     const failures: unknown[] = []
     const audit = createAudit({
@@ -47,7 +50,15 @@ export async function withSession<T>(
       onError: (error) => failures.push(error),
     })
     try {
-      return await work({ audit, database: opened.database, found, shared: opened.shared, failures })
+      return await work({
+        audit,
+        database: opened.database,
+        found,
+        url,
+        clientsFrom,
+        shared: opened.shared,
+        failures,
+      })
     } finally {
       await audit.close()
     }

@@ -56,6 +56,19 @@ export interface FollowBatch {
 /** Set-up of the trail and of capture. */
 export interface TrailSetup {
   migrate(policy: Policy | undefined, options?: MigrateOptions): Promise<MigrateReport>
+  /**
+   * Keeps other runs and migrations out while a migration tool works, and migrates afterwards, whatever became of it.
+   * `tool` gets the context that the tool's own sessions are to begin with; see {@link mark}.
+   */
+  run<T>(
+    policy: Policy | undefined,
+    tool: (context: string) => Promise<T>,
+    options?: RunOptions,
+  ): Promise<ToolRun<T>>
+  /** How sessions that others open are given a context. Absent where the database has no way. */
+  readonly mark?: SessionMark | undefined
+  /** The trail's tables where they stand among the application's own; empty where they have a schema to themselves. */
+  readonly tables: readonly string[]
   status(policy?: Policy): Promise<TrailStatus>
   /** Compares the application's policy with what the database does. Throws where the database stores what `policy` hides. */
   check(policy: Policy): Promise<readonly CheckWarning[]>
@@ -67,6 +80,49 @@ export interface TrailSetup {
 export interface MigrateOptions {
   /** Only say what would be done. */
   readonly dryRun?: boolean
+  /**
+   * Gives each row that is there, and whose history has no beginning, an entry: `SNAPSHOT`, with all its values. In short
+   * transactions, while others write; what was interrupted goes on when it is run again. @default false
+   */
+  readonly backfill?: boolean
+  /** Is told after each batch of a backfill. */
+  readonly onProgress?: (progress: BackfillProgress) => void
+}
+
+export interface BackfillProgress {
+  readonly model: string
+  /** Entries made of this table so far. */
+  readonly entries: number
+}
+
+export interface RunOptions {
+  /** Milliseconds to wait for another run or migration, before AUDIT_DATABASE_LOCKED. @default 60000 */
+  readonly wait?: number
+  /**
+   * Takes capture off all tables while the tool works, which leaves one SKIPPED entry a table.
+   * @default only where triggers stand in the way of schema changes
+   */
+  readonly lift?: boolean
+}
+
+/** What became of a migration tool, and of migrating after it. */
+export interface ToolRun<T> {
+  readonly result: T
+  /** What migrating did; absent where it failed. */
+  readonly report?: MigrateReport
+  readonly failure?: unknown
+  readonly warnings: readonly string[]
+}
+
+/** Ways to let the sessions of another program begin with a context. One that the program sets itself still wins. */
+export interface SessionMark {
+  /** The URL of a database, so that sessions opened by it carry the context; `undefined` where its form does not allow it. */
+  url(url: string, context: string): string | undefined
+  /** Variables for programs that are given no URL. `environment`: what is set already. */
+  variables(
+    context: string,
+    environment: Readonly<Record<string, string | undefined>>,
+  ): Readonly<Record<string, string>>
 }
 
 export interface MigrateReport {

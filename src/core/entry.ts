@@ -57,7 +57,10 @@ export interface EntryBase {
   readonly role: string | null
 }
 
-/** A row change (`CREATE`, `UPDATE`, `DELETE`, `SOFT_DELETE`, `RESTORE`, `TRUNCATE`, `SKIPPED`) or the application's own event. */
+/**
+ * A row change (`CREATE`, `UPDATE`, `DELETE`, `SOFT_DELETE`, `RESTORE`, `TRUNCATE`, `SKIPPED`), a row as `migrate`
+ * found it (`SNAPSHOT`), or the application's own event.
+ */
 export interface AuditLog extends EntryBase {
   readonly kind: 'change' | 'event'
   readonly details: Readonly<Record<string, unknown>>

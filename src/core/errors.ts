@@ -16,7 +16,7 @@ export const errorCodes = {
   AUDIT_DATABASE_UNREACHABLE: 'The database could not be reached.',
   AUDIT_DATABASE_UNSUPPORTED: 'The database server or the client is not one that is supported.',
   AUDIT_DATABASE_RIGHTS: 'The database role lacks a right that the operation needs.',
-  AUDIT_DATABASE_LOCKED: 'A table stayed locked by other work for too long.',
+  AUDIT_DATABASE_LOCKED: 'A table, or the database itself, stayed locked by other work for too long.',
   AUDIT_CLIENT_MISSING: 'The npm package of a database client is not installed.',
   AUDIT_CLIENT_UNKNOWN: 'The object passed as a client is not one the adapter knows.',
   AUDIT_CONTEXT_LOST: 'The context does not arrive in the database through the client of the application.',

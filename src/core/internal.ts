@@ -10,7 +10,10 @@ export type {
   FollowBatch,
   MigrateOptions,
   MigrateReport,
+  RunOptions,
+  SessionMark,
   TableStatus,
+  ToolRun,
   TrailReader,
   TrailSetup,
   TrailStatus,
@@ -24,4 +27,5 @@ export { secretWords, type Redaction } from './redact.ts'
 export { nestedSecrets, redactionOf, secretColumns } from './apply-policy.ts'
 export type { AuditSummary, SummaryCount, SummaryQuery } from './summary.ts'
 export { storedJson } from './text.ts'
+export type { ContextParts } from './wire.ts'
 export { lineSeparator, partSeparator, restLines, skipMark, decodeParts, encodeParts } from './wire.ts'

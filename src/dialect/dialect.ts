@@ -1,7 +1,7 @@
 import type { Expression, Kysely, SqlBool } from 'kysely'
 import type { Catalogue, CatalogueTable } from '../capture/catalogue.ts'
 import type { TablePlan } from '../capture/plan.ts'
-import type { NewEntry, Policy } from '../core/internal.ts'
+import type { ContextParts, NewEntry, Policy, SessionMark } from '../core/internal.ts'
 
 export type SqlRow = Readonly<Record<string, unknown>>
 
@@ -29,6 +29,8 @@ export interface Dialect {
   readonly read: ReadDialect
   /** Stores library entries; `joined` when they belong to a transaction of the application. */
   record(entries: readonly NewEntry[], joined: boolean): Statement
+  /** How sessions that others open are given a context. Absent where there is no way. */
+  readonly mark?: SessionMark
   /** One row with the column `context`: what the database holds for the current statement. */
   readonly probe: Statement
   /** The database's own error as an AUDIT error where its cause is known; else as it is. */
@@ -39,8 +41,20 @@ export interface Dialect {
 export interface TrailDialect {
   /** The version of the schema that this package makes. */
   readonly version: number
-  /** Keeps two migrations apart for as long as `work` takes, in the transaction that `run` stands for. */
-  alone<T>(run: RunSql, work: () => Promise<T>): Promise<T>
+  /**
+   * Keeps two migrations apart for as long as `work` takes, in the transaction that `run` stands for. `inRun`: the caller
+   * is inside of {@link hold}, which keeps all others out.
+   */
+  alone<T>(run: RunSql, work: () => Promise<T>, inRun?: boolean): Promise<T>
+  /**
+   * Keeps other runs of migration tools, and migrations, out for as long as `work` takes. Nobody's schema changes or writes
+   * wait for it, and it ends with the process. Absent: nothing keeps two runs apart.
+   *
+   * @throws AUDIT_DATABASE_LOCKED after `wait` milliseconds of waiting for others
+   */
+  hold?<T>(session: Session, wait: number, work: () => Promise<T>): Promise<T>
+  /** The trail's tables where they stand among the application's own. Absent where they have a schema to themselves. */
+  readonly tables?: readonly string[]
   /** Refuses servers that are too old. */
   checkServer(run: RunSql): Promise<void>
   /** The version that stands in the database, and whether its functions and views are those of this package. */
@@ -77,6 +91,41 @@ export interface CaptureDialect {
   limits(plan: TablePlan): readonly string[]
   /** One row a table, with `schema` and `name`: all capture that stands, also in schemas the policy no longer names. */
   readonly all: Statement
+  /** Whether triggers stand in the way of schema changes, so that they have to be gone while a migration tool works. */
+  readonly blocksMigrations?: boolean
+  /** Absent where rows cannot be locked while they get their first entry. */
+  readonly backfill?: BackfillDialect
+}
+
+/** First entries of rows that were there before capture. */
+export interface BackfillDialect {
+  /** Why the rows of a table cannot be told apart, so that none gets an entry. */
+  impossible(plan: TablePlan): string | undefined
+  /**
+   * One batch, in the transaction that `run` stands for: of the next rows by key, each that has no CREATE or SNAPSHOT
+   * since it was last deleted gets a SNAPSHOT. Each row is locked before its entry gets an id, until the transaction ends:
+   * so no change can have a smaller id than an entry that shows the row before it. Rows that others have locked are left
+   * out, so that nobody's transaction can end in a deadlock; with `wait`, one of them is waited for.
+   */
+  batch(run: RunSql, plan: TablePlan, batch: BackfillBatch): Promise<BackfillResult>
+}
+
+export interface BackfillBatch {
+  /** From {@link BackfillResult}; `null` to begin. */
+  readonly cursor: string | null
+  /** Rows at most. */
+  readonly limit: number
+  readonly context: ContextParts
+  readonly wait: boolean
+}
+
+export interface BackfillResult {
+  /** Where the next batch begins; `null` behind the last. */
+  readonly next: string | null
+  /** Entries made. */
+  readonly made: number
+  /** The cursor of the same rows, where some of them were left out because they are locked. */
+  readonly again: string | null
 }
 
 /** The physical row of an entry, the same on every database, as the statements of {@link ReadDialect} select it. */

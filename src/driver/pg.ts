@@ -109,8 +109,11 @@ function instrumentPool(pool: PoolInternals): OwnConnections {
   return {
     async with(max, fn) {
       const lane = lanes.get(max) ?? new pool.constructor({ ...options, max })
-      if (!lanes.has(max))
-        (lane as unknown as { on(event: 'error', listener: () => void): void }).on('error', () => {})
+      if (!lanes.has(max)) {
+        ignoreErrors(lane as never)
+        // also of one that breaks while it is idle inside a transaction: its next statement tells
+        lane.on('connect', ignoreErrors)
+      }
       lanes.set(max, lane)
       const client = await lane.connect()
       let broken = false
@@ -153,6 +156,7 @@ function instrumentClient(client: PgClientLike): OwnConnections {
     async with(_lane, fn) {
       const { host, port, user, database, ssl, password } = original
       const own = new original.constructor({ host, port, user, database, ssl, password })
+      ignoreErrors(own as never)
       await own.connect()
       try {
         return await fn(own as unknown as PgClientLike)
@@ -162,6 +166,10 @@ function instrumentClient(client: PgClientLike): OwnConnections {
     },
     close: async () => {},
   }
+}
+
+function ignoreErrors(emitter: { on(event: 'error', listener: () => void): unknown }): void {
+  emitter.on('error', () => {})
 }
 
 function isConnectionError(error: unknown): boolean {

@@ -6,7 +6,6 @@ import {
   canonicalPolicy,
   currentScope,
   encodeParts,
-  isAuditError,
   type MigrateOptions,
   type MigrateReport,
   type Policy,
@@ -15,14 +14,20 @@ import {
   type TrailStatus,
 } from '../core/internal.ts'
 import type { Dialect, RunSql, Session } from '../dialect/dialect.ts'
+import { backfillTables, describeBackfill } from './backfill.ts'
 import { compareDisclosure } from './disclosure.ts'
+import { type Captured, createRun } from './run.ts'
+import { createTurns, runVariable, type Turns } from './turns.ts'
 
-/** Tries for a table whose lock others hold; each waits as long as the dialect's lock timeout. */
-const lockTries = 3
-
-/** Sets up the trail and capture over a session and a dialect. */
-export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup {
+/** Sets up the trail and capture over a session and a dialect; `holding` is for a lock that outlasts the session's steps. */
+export function createTrailSetup(session: Session, dialect: Dialect, holding: Session): TrailSetup {
   const { trail, capture } = dialect
+  const inRun = process.env[runVariable] !== undefined
+  const turns = createTurns(session, dialect, inRun)
+  const runTool = createRun(session, holding, dialect, inRun, {
+    standing,
+    migrate: (policy) => migrate(policy, {}, createTurns(session, dialect, true)),
+  })
   const explained = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
@@ -30,13 +35,13 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
       throw dialect.explain(error)
     }
   }
-  const locked = <T>(fn: (run: RunSql) => Promise<T>): Promise<T> =>
-    session.transaction((run) => trail.alone(run, () => fn(run)))
 
   async function migrate(
     given: Policy | undefined,
-    { dryRun = false }: MigrateOptions = {},
+    { dryRun = false, backfill = false, onProgress }: MigrateOptions = {},
+    { alone, patiently }: Turns = turns,
   ): Promise<MigrateReport> {
+    if (backfill && !capture.backfill) throw noBackfill()
     const done: string[] = []
     const warnings: string[] = []
     let made = 0
@@ -67,12 +72,14 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
 
     if (!before?.current || before.version < trail.version) {
       done.push(
-        before
-          ? `upgraded the trail from version ${before.version} to ${trail.version}`
-          : `made the trail, version ${trail.version}`,
+        !before
+          ? `made the trail, version ${trail.version}`
+          : before.version < trail.version
+            ? `upgraded the trail from version ${before.version} to ${trail.version}`
+            : `brought the trail's views and functions up to date`,
       )
       if (!dryRun)
-        await locked(async (run) => {
+        await alone(async (run) => {
           await upgrade(run)
           made += await trail.prepare(run) // before the first entry, which would else be of no month
         })
@@ -81,23 +88,19 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
     for (const { kind, planned: item } of steps) {
       done.push(`${sentences[kind]} ${item.table.model}`)
       if (!dryRun)
-        await withTries(() =>
-          locked(async (run) => {
-            for (const sql of statementsFor(kind, item)) await run(sql)
-          }),
-        )
+        await patiently(async (run) => {
+          for (const sql of statementsFor(kind, item)) await run(sql)
+        })
     }
     for (const left of await orphans(planned)) {
       done.push(`removed capture from ${left.schema}.${left.name}, which the policy no longer covers`)
       if (!dryRun)
-        await withTries(() =>
-          locked(async (run) => {
-            for (const sql of capture.remove(left)) await run(sql)
-          }),
-        )
+        await patiently(async (run) => {
+          for (const sql of capture.remove(left)) await run(sql)
+        })
     }
     if (!dryRun) {
-      await locked(async (run) => {
+      await alone(async (run) => {
         for (const sql of capture.sweep) await run(sql)
         warnings.push(...(await trail.secure(run)))
         made += await trail.prepare(run)
@@ -112,6 +115,13 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
       })
     }
     if (stored?.fingerprint !== fingerprint) done.push(`stored the policy ${fingerprint.slice(0, 12)}`)
+    if (backfill && capture.backfill) {
+      const filled = dryRun
+        ? describeBackfill(planned, capture.backfill)
+        : await backfillTables(planned, dialect, capture.backfill, { alone, patiently }, onProgress)
+      done.push(...filled.done)
+      warnings.push(...filled.warnings)
+    }
     const tables = dryRun
       ? statusOf(planned)
       : statusOf(planTables(policy, await capture.catalogue(session.run, policy.schemas)))
@@ -160,13 +170,13 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
     return kind === 'enable' ? capture.enable(plan) : capture.install(plan)
   }
 
-  async function orphans(planned: readonly PlannedTable[]): Promise<{ schema: string; name: string }[]> {
+  async function orphans(planned: readonly PlannedTable[]): Promise<Captured[]> {
     const known = new Set(planned.map(({ table }) => `${table.schema}.${table.name}`))
-    const rows = (await session.run(capture.all.sql, capture.all.parameters)) as unknown as {
-      schema: string
-      name: string
-    }[]
-    return rows.filter((row) => !known.has(`${row.schema}.${row.name}`))
+    return (await standing()).filter((table) => !known.has(`${table.schema}.${table.name}`))
+  }
+
+  async function standing(): Promise<readonly Captured[]> {
+    return (await session.run(capture.all.sql, capture.all.parameters)) as unknown as readonly Captured[]
   }
 
   async function status(given?: Policy): Promise<TrailStatus> {
@@ -191,6 +201,9 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
 
   return {
     migrate: (policy, options) => explained(() => migrate(policy, options)),
+    run: (policy, tool, options) => explained(() => runTool(policy, tool, options)),
+    mark: dialect.mark,
+    tables: trail.tables ?? [],
     status: (policy) => explained(() => status(policy)),
     check: (policy) =>
       explained(async () => {
@@ -217,17 +230,11 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
       }),
     uninstall: ({ trail: withTrail = false } = {}) =>
       explained(async () => {
-        const rows = (await session.run(capture.all.sql, capture.all.parameters)) as unknown as {
-          schema: string
-          name: string
-        }[]
         const done: string[] = []
-        for (const table of rows) {
-          await withTries(() =>
-            locked(async (run) => {
-              for (const sql of capture.remove(table)) await run(sql)
-            }),
-          )
+        for (const table of await standing()) {
+          await turns.patiently(async (run) => {
+            for (const sql of capture.remove(table)) await run(sql)
+          })
           done.push(`removed capture from ${table.schema}.${table.name}`)
         }
         if (await trail.installed(session.run)) {
@@ -235,7 +242,7 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
           if (done.length > 0) await recordSetup(session.run, 'UNINSTALL', { done: done.slice(0, 100) })
         }
         if (withTrail) {
-          await locked(async (run) => {
+          await turns.alone(async (run) => {
             for (const sql of trail.drop) await run(sql)
           })
           done.push('removed the trail with all its entries')
@@ -243,16 +250,6 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
         return done
       }),
     hash: (values) => explained(() => hashValues(dialect, session.run, values)),
-  }
-
-  async function withTries(work: () => Promise<void>): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await work()
-      } catch (error) {
-        if (tries >= lockTries || !isAuditError(dialect.explain(error), 'AUDIT_DATABASE_LOCKED')) throw error
-      }
-    }
   }
 }
 
@@ -280,6 +277,14 @@ export function fingerprintOf(policy: Policy): string {
 
 function warningsOf(tables: readonly TableStatus[]): string[] {
   return tables.flatMap(({ model, state, note }) => (state === 'audited' && note ? [`${model} ${note}`] : []))
+}
+
+function noBackfill(): AuditError {
+  return new AuditError(
+    'AUDIT_DATABASE_UNSUPPORTED',
+    'On this database rows that are there already cannot get a first entry.',
+    'Migrate without backfill.',
+  )
 }
 
 function newer(version: number): AuditError {

@@ -20,7 +20,7 @@ export function createDatabase<Client, Transaction>(
     client: driver.client,
     cannotReport: dialect.capture.cannotReport,
     trail: createTrailReader(driver.reading, dialect),
-    setup: createTrailSetup(driver.writing, dialect),
+    setup: createTrailSetup(driver.writing, dialect, driver.reading),
     wouldDeadlock: () => driver.wouldDeadlock(),
     async write(entries) {
       const { sql, parameters } = dialect.record(entries, false)

@@ -65,6 +65,22 @@ describe('the command line on a folder of PGlite', () => {
         byKind: { change: 2, export: 2 },
         exports: 1,
       })
+
+      // a tool has the folder to itself; rows that nobody recorded get a first entry
+      folder.write(
+        'tool.mjs',
+        `
+        import { PGlite } from ${JSON.stringify(import.meta.resolve('@electric-sql/pglite'))}
+        const pglite = await PGlite.create('data')
+        await pglite.exec("create table invoice (id int primary key); insert into invoice values (1), (2)")
+        await pglite.close()
+        process.exit(5)`,
+      )
+      expect(await folder.run('run', '--', node, 'tool.mjs')).toMatchObject({
+        code: 5,
+        stderr: expect.stringContaining('put capture on invoice'),
+      })
+      expect((await folder.run('migrate', '--backfill')).stdout).toContain('gave 2 rows of invoice a first entry') // prettier-ignore
       expect(await folder.run('uninstall', '--trail', '--yes')).toMatchObject({ code: 0 })
       expect(await sql(`select to_regclass('whodunit.entry') as trail`)).toEqual([{ trail: null }])
     },

@@ -11,7 +11,7 @@ const audit = createAudit({
   app: { name: 'shop', release: '1.4.2' },
   models: { invoices: { label: '{number}', subject: 'customer_id' }, sessions: false },
 })
-await audit.migrate() // or `npx whodunit migrate` in the deployment
+await audit.migrate() // or, in the deployment: `npx whodunit run -- npx drizzle-kit migrate`
 await audit.check() // throws if the database stores what this policy hides
 
 const app = express()

@@ -12,12 +12,14 @@ import {
   triggerName,
   whyNotInBulk,
 } from './capture.ts'
+import { backfill } from './backfill.ts'
 import { readCatalogue } from './catalogue.ts'
 import { explain } from './explain.ts'
 import { trailFunctions } from './functions.ts'
 import { read } from './read.ts'
 import { recordStatement } from './record.ts'
 import { secure } from './roles.ts'
+import { alone, hold, mark } from './tool.ts'
 import { removeTrail, trailVersions } from './trail.ts'
 import { trailViews } from './views.ts'
 
@@ -31,12 +33,8 @@ const fingerprint = createHash('sha256').update(replaceable.join('\n')).digest('
 export const postgres: Dialect = {
   trail: {
     version: trailVersions.length,
-    // of the transaction, not of the session: it works behind a transaction pooler
-    async alone(run, work) {
-      await run(`set local lock_timeout = '5s'`)
-      await run(`select pg_advisory_xact_lock(hashtextextended('whodunit migrate', 0))`)
-      return work()
-    },
+    alone,
+    hold,
     async checkServer(run) {
       const [row] = await run(
         `select current_setting('server_version_num')::int as number, current_setting('server_version') as version`,
@@ -99,6 +97,7 @@ export const postgres: Dialect = {
       const why = plan.bulk && whyNotInBulk(plan)
       return why ? [`${plan.model} is captured row by row, in spite of bulk: ${why}`] : []
     },
+    backfill,
     all: {
       sql: `select n.nspname as schema, c.relname as name from pg_trigger t join pg_class c on c.oid = t.tgrelid
         join pg_namespace n on n.oid = c.relnamespace where t.tgname = $1 and not t.tgisinternal and t.tgparentid = 0`,
@@ -107,6 +106,7 @@ export const postgres: Dialect = {
   },
   read,
   record: recordStatement,
+  mark,
   probe: { sql: `select current_setting('whodunit.context', true) as context` },
   explain,
 }

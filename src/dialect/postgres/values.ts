@@ -63,7 +63,7 @@ const columnsInCall = 49
  */
 export function wholeRow(plan: TablePlan, side: 'new' | 'old', row: string): readonly string[] {
   const recorded = plan.columns.filter((column) => column.recorded)
-  const calls = []
+  const calls = recorded.length === 0 ? [`'{'`] : []
   for (let start = 0; start < recorded.length; start += columnsInCall) {
     const pieces = recorded.slice(start, start + columnsInCall).flatMap((column, index) => {
       const before = start + index === 0 ? '{' : side === 'new' ? '],' : ',null],'

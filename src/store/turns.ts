@@ -1,0 +1,34 @@
+import { isAuditError } from '../core/internal.ts'
+import type { Dialect, RunSql, Session } from '../dialect/dialect.ts'
+
+/** Set for a migration tool and all that it starts: whoever waits for it holds the database for it. */
+export const runVariable = 'WHODUNIT_RUN'
+
+/** Tries for a table whose lock others hold; each waits as long as the dialect's lock timeout. */
+const tries = 3
+
+/** The steps of a migration, each a transaction of its own between which others get their turn. */
+export interface Turns {
+  /** A transaction that no step of another migration comes into. */
+  alone<T>(step: (run: RunSql) => Promise<T>): Promise<T>
+  /** The same, and again where others hold a lock for too long. */
+  patiently<T>(step: (run: RunSql) => Promise<T>): Promise<T>
+}
+
+/** `inRun`: the caller, or who waits for it, holds the database for a run of a migration tool. */
+export function createTurns(session: Session, dialect: Dialect, inRun: boolean): Turns {
+  const alone = <T>(step: (run: RunSql) => Promise<T>): Promise<T> =>
+    session.transaction((run) => dialect.trail.alone(run, () => step(run), inRun))
+  return {
+    alone,
+    async patiently(step) {
+      for (let n = 1; ; n++) {
+        try {
+          return await alone(step)
+        } catch (error) {
+          if (n >= tries || !isAuditError(dialect.explain(error), 'AUDIT_DATABASE_LOCKED')) throw error
+        }
+      }
+    },
+  }
+}
