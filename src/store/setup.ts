@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { syncSteps, tableStatus } from '../capture/drift.ts'
 import { checkNames, goneModels, type PlannedTable, planTables } from '../capture/plan.ts'
 import {
@@ -17,8 +18,8 @@ import {
 import type { Dialect, RunSql, Session } from '../dialect/dialect.ts'
 import { compareDisclosure } from './disclosure.ts'
 
-/** Tries for a table whose lock others hold; each waits as long as the dialect's lock timeout. */
-const lockTries = 3
+/** Milliseconds in which it is tried again what others hold. Each try is as short as the dialect makes it. */
+const patience = 15_000
 
 /** Sets up the trail and capture over a session and a dialect. */
 export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup {
@@ -30,8 +31,18 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
       throw dialect.explain(error)
     }
   }
-  const locked = <T>(fn: (run: RunSql) => Promise<T>): Promise<T> =>
-    session.transaction((run) => trail.alone(run, () => fn(run)))
+  /** `work` may run several times: what it did before is undone. */
+  const locked = async <T>(work: (run: RunSql) => Promise<T>): Promise<T> => {
+    const end = Date.now() + patience
+    for (;;) {
+      try {
+        return await session.transaction((run) => trail.alone(run, () => work(run)))
+      } catch (error) {
+        if (Date.now() > end || !isAuditError(dialect.explain(error), 'AUDIT_DATABASE_LOCKED')) throw error
+        await sleep(100)
+      }
+    }
+  }
 
   async function migrate(
     given: Policy | undefined,
@@ -72,44 +83,45 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
           : `made the trail, version ${trail.version}`,
       )
       if (!dryRun)
-        await locked(async (run) => {
+        made += await locked(async (run) => {
           await upgrade(run)
-          made += await trail.prepare(run) // before the first entry, which would else be of no month
+          const months = await trail.prepare(run) // before the first entry, which would else be of no month
+          await trail.secure(run) // before the first writer, whom a change of owner would lock out
+          return months
         })
     }
     const steps = syncSteps(planned.map((item) => ({ planned: item, wanted: wantedText(item) })))
     for (const { kind, planned: item } of steps) {
       done.push(`${sentences[kind]} ${item.table.model}`)
       if (!dryRun)
-        await withTries(() =>
-          locked(async (run) => {
-            for (const sql of statementsFor(kind, item)) await run(sql)
-          }),
-        )
+        await locked(async (run) => {
+          for (const sql of statementsFor(kind, item)) await run(sql)
+        })
     }
     for (const left of await orphans(planned)) {
       done.push(`removed capture from ${left.schema}.${left.name}, which the policy no longer covers`)
       if (!dryRun)
-        await withTries(() =>
-          locked(async (run) => {
-            for (const sql of capture.remove(left)) await run(sql)
-          }),
-        )
+        await locked(async (run) => {
+          for (const sql of capture.remove(left)) await run(sql)
+        })
     }
     if (!dryRun) {
-      await locked(async (run) => {
+      const last = await locked(async (run) => {
         for (const sql of capture.sweep) await run(sql)
-        warnings.push(...(await trail.secure(run)))
-        made += await trail.prepare(run)
-        if (made > 0) done.push(`made room for the entries of ${made} months`)
+        const secured = await trail.secure(run)
+        const months = made + (await trail.prepare(run))
+        const also = months > 0 ? [`made room for the entries of ${months} months`] : []
         // by now another migrate may have stored it
         if ((await trail.storedPolicy(run))?.fingerprint !== fingerprint) {
           const statement = trail.storePolicy(canonicalPolicy(policy), fingerprint)
           await run(statement.sql, statement.parameters)
         }
-        if (done.length > 0 || stored?.fingerprint !== fingerprint)
-          await recordSetup(run, 'MIGRATE', described(fingerprint, planned, done))
+        if (done.length + also.length > 0 || stored?.fingerprint !== fingerprint)
+          await recordSetup(run, 'MIGRATE', described(fingerprint, planned, [...done, ...also]))
+        return { secured, also }
       })
+      warnings.push(...last.secured)
+      done.push(...last.also)
     }
     if (stored?.fingerprint !== fingerprint) done.push(`stored the policy ${fingerprint.slice(0, 12)}`)
     const tables = dryRun
@@ -223,16 +235,16 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
         }[]
         const done: string[] = []
         for (const table of rows) {
-          await withTries(() =>
-            locked(async (run) => {
-              for (const sql of capture.remove(table)) await run(sql)
-            }),
-          )
+          await locked(async (run) => {
+            for (const sql of capture.remove(table)) await run(sql)
+          })
           done.push(`removed capture from ${table.schema}.${table.name}`)
         }
         if (await trail.installed(session.run)) {
-          for (const sql of capture.sweep) await session.run(sql)
-          if (done.length > 0) await recordSetup(session.run, 'UNINSTALL', { done: done.slice(0, 100) })
+          await locked(async (run) => {
+            for (const sql of capture.sweep) await run(sql)
+            if (done.length > 0) await recordSetup(run, 'UNINSTALL', { done: done.slice(0, 100) })
+          })
         }
         if (withTrail) {
           await locked(async (run) => {
@@ -243,16 +255,6 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
         return done
       }),
     hash: (values) => explained(() => hashValues(dialect, session.run, values)),
-  }
-
-  async function withTries(work: () => Promise<void>): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await work()
-      } catch (error) {
-        if (tries >= lockTries || !isAuditError(dialect.explain(error), 'AUDIT_DATABASE_LOCKED')) throw error
-      }
-    }
   }
 }
 

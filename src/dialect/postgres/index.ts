@@ -33,8 +33,13 @@ export const postgres: Dialect = {
     version: trailVersions.length,
     // of the transaction, not of the session: it works behind a transaction pooler
     async alone(run, work) {
-      await run(`set local lock_timeout = '5s'`)
+      await run(`set local lock_timeout = '60s'`)
       await run(`select pg_advisory_xact_lock(hashtextextended('whodunit migrate', 0))`)
+      // Writers queue behind whoever waits for a table, so never for long; and given up before the server looks for
+      // deadlocks, so that it is never a writer whom it chooses to end one
+      await run(
+        `select set_config('lock_timeout', greatest(setting::int / 2, 1) || 'ms', true) from pg_settings where name = 'deadlock_timeout'`,
+      )
       return work()
     },
     async checkServer(run) {
