@@ -5,15 +5,19 @@ export interface Instant {
   readonly micros: number
 }
 
-/** Milliseconds by which the two clocks may differ before the system's clock is taken to have been set. */
-const tolerance = 5
 let shift = 0
 
-/** The system's clock, as fine as the process can tell. Follows the system when its clock is set. */
+/**
+ * The system's clock, as fine as the process can tell. Never a millisecond off: what is logged before a statement is sent
+ * must sort before what the database writes then. Follows the system when its clock is set, and where the process's own
+ * began with an error, as on a busy machine.
+ */
 export function preciseNow(): Instant {
-  const wall = Date.now()
+  const before = Date.now()
   let fine = performance.timeOrigin + performance.now() + shift
-  if (Math.abs(fine - wall) > tolerance) {
+  const after = Date.now()
+  if (fine < before || fine >= after + 1) {
+    const wall = fine < before ? before : after
     shift += wall - fine
     fine = wall
   }
