@@ -17,6 +17,8 @@ export interface CatalogueTable {
   readonly bookkeeping: boolean
   /** A partition: captured, and reported, through its parent. */
   readonly partition: boolean
+  /** Whether no trigger can see that the table is emptied as a whole. */
+  readonly hidesTruncate?: boolean
   /** Capture as it stands in the database; `null` where there is none. */
   readonly installed: InstalledCapture | null
 }

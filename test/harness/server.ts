@@ -88,7 +88,7 @@ async function serve(postgres: string, args: string[], options: object): Promise
   const server = spawn(postgres, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
   await new Promise<void>((resolve, reject) => {
     let log = ''
-    server.stderr!.on('data', (chunk) => {
+    server.stderr.on('data', (chunk) => {
       log = (log + chunk).slice(-10_000)
       if (log.includes('ready to accept connections')) resolve()
     })

@@ -25,12 +25,12 @@ const texts = new Set(['text', 'varchar'])
 
 export async function readCatalogue(run: RunSql, schemas: readonly string[] | undefined): Promise<Catalogue> {
   const [where] = await run(
-    `select coalesce(current_schema(), 'public') as schema, current_setting('server_version_num')::int >= 180000 as virtual`,
+    `select coalesce(current_schema(), 'public') as schema, current_setting('server_version_num')::int as version`,
   )
   const defaultSchema = String(where!['schema'])
   const wanted = schemas?.length ? schemas : [defaultSchema]
   const tables = await run(
-    `select c.oid::text as oid, n.nspname as schema, c.relname as name, c.relispartition as partition,
+    `select c.oid::text as oid, n.nspname as schema, c.relname as name, c.relispartition as partition, c.relkind = 'f' as foreign,
        f.prosrc as text, f.proname as function, t.tgenabled::text as enabled, tt.tgenabled::text as truncate_enabled,
        coalesce((select json_agg(a.attname order by k.place) from pg_index i, unnest(i.indkey::int2[]) with ordinality as k(attnum, place), pg_attribute a
          where i.indexrelid = best.indexrelid and a.attrelid = c.oid and a.attnum = k.attnum and k.place <= i.indnkeyatts), '[]')::text as key
@@ -43,14 +43,18 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
        and i.indpred is null and i.indexprs is null
        and (i.indisprimary or not exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum = any(i.indkey) and not a.attnotnull))
        order by i.indisprimary desc, i.indisreplident desc, i.indnkeyatts, i.indexrelid limit 1) best on true
-     where c.relkind in ('r', 'p') and n.nspname = any($1) and n.nspname <> 'whodunit' and c.relpersistence <> 't'
+     where c.relkind in ('r', 'p', 'f') and n.nspname = any($1) and n.nspname <> 'whodunit' and c.relpersistence <> 't'
      order by n.nspname <> $4, n.nspname, c.relname`,
     [wanted, triggerName, truncateTriggerName, defaultSchema],
   )
-  const columns = await readColumns(run, wanted, where!['virtual'] === true)
+  const version = Number(where!['version'])
+  const columns = await readColumns(run, wanted, version >= 180_000)
   return {
     defaultSchema,
-    tables: tables.map((row) => toTable(row, defaultSchema, columns.get(String(row['oid'])) ?? [])),
+    tables: tables.map((row) => ({
+      ...toTable(row, defaultSchema, columns.get(String(row['oid'])) ?? []),
+      hidesTruncate: row['foreign'] === true && version < 160_000,
+    })),
   }
 }
 
@@ -81,7 +85,7 @@ async function readColumns(
      join pg_type t on t.oid = a.atttypid
      join pg_type b on b.oid = ${baseType}
      left join pg_collation co on co.oid = a.attcollation
-     where n.nspname = any($1) and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
+     where n.nspname = any($1) and c.relkind in ('r', 'p', 'f') and a.attnum > 0 and not a.attisdropped
      order by a.attrelid, a.attnum`,
     [schemas],
   )

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { AuditError, type Policy } from '../../core/internal.ts'
+import type { TablePlan } from '../../capture/plan.ts'
 import type { Dialect, RunSql } from '../dialect.ts'
 import {
   captureText,
@@ -94,14 +95,14 @@ export const postgres: Dialect = {
   capture: {
     catalogue: readCatalogue,
     text: captureText,
-    install: (plan) => [createFunction(plan), ...createTriggers(plan)],
+    install: (plan) => [createFunction(plan), ...triggersOf(plan)],
     // a renamed table keeps a trigger that calls the function of its old name, which another table may have by now
     replace: (plan) =>
       plan.table.installed?.name === functionName(plan.table)
         ? [createFunction(plan)]
-        : [createFunction(plan), ...createTriggers(plan)],
+        : [createFunction(plan), ...triggersOf(plan)],
     enable: (plan) =>
-      [triggerName, truncateTriggerName].map(
+      [triggerName, ...(plan.table.hidesTruncate ? [] : [truncateTriggerName])].map(
         (trigger) => `alter table ${table(plan.table)} enable trigger ${name(trigger)}`,
       ),
     remove: dropCapture,
@@ -117,6 +118,12 @@ export const postgres: Dialect = {
   record: recordStatement,
   probe: { sql: `select current_setting('whodunit.context', true) as context` },
   explain,
+}
+
+/** Before 16, a foreign table takes no trigger for TRUNCATE. */
+function triggersOf(plan: TablePlan): readonly string[] {
+  const triggers = createTriggers(plan)
+  return plan.table.hidesTruncate ? triggers.filter((sql) => !sql.includes(truncateTriggerName)) : triggers
 }
 
 async function storedPolicy(run: RunSql): Promise<{ policy: Policy; fingerprint: string } | null> {
