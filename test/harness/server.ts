@@ -98,21 +98,23 @@ async function serve(postgres: string, args: string[], options: object): Promise
   return server
 }
 
-/** The postmaster first, so that it starts no crash recovery of its own when its children are gone. */
+/** The postmaster first, so that it starts no recovery of its own when its children are gone. Only on Linux. */
 async function killAll(postmaster: ChildProcess): Promise<void> {
   const pid = postmaster.pid!
-  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ')
-  const gone = once(postmaster, 'exit')
-  postmaster.kill('SIGKILL')
-  for (const child of children.filter(Boolean)) {
+  const listed = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  const all = [pid, ...listed.trim().split(' ').filter(Boolean).map(Number)]
+  for (const each of all) {
     try {
-      process.kill(Number(child), 'SIGKILL')
+      process.kill(each, 'SIGKILL')
     } catch {
       // it ended by itself: its postmaster is gone
     }
   }
-  await gone
-  while (children.filter(Boolean).some((child) => isRunning(Number(child)))) await sleep(5)
+  const isAlive = async (process: number) => {
+    const state = await readFile(`/proc/${process}/stat`, 'utf8').catch(() => ') X')
+    return !/\) [XZ]/.test(state) // a zombie has let go of its files, and waits for its parent alone
+  }
+  while ((await Promise.all(all.map(isAlive))).includes(true)) await sleep(5)
 }
 
 const prefix = 'whodunit-postgres-'
