@@ -241,9 +241,8 @@ test('a policy that changed is replaced under open writers, without a lock on th
   await writer.connect()
   onTestFinished(async () => writer.end())
   await writer.query('begin; insert into a values (1, 1)')
-  const started = Date.now()
+  // the writer ends only afterwards: to wait for its lock would be to fail
   await open({ models: { a: { redact: { n: 'mask' } } } }).migrate()
-  expect(Date.now() - started).toBeLessThan(4_000)
   await writer.query('insert into a values (2, 2); commit')
   const { entries } = await open().entries.find({ model: 'a' })
   expect(entries.map(({ changes }) => changes!['n'])).toEqual([
