@@ -32,6 +32,35 @@ test('a foreign table is recorded like any other, and so is the table behind it'
   expect((await of('behind')).at(-1)).toBe('TRUNCATE behind')
 })
 
+test('a partition that is a foreign table reports its parent, also when rows move there', async () => {
+  const { database } = capture
+  const world = await capture.tables(`create table behind (id int, n int);
+    create table part (id int, n int) partition by range (id); create table part_near partition of part for values from (0) to (10)`)
+  const { hostname, port, pathname } = new URL(database.url)
+  await world.sql(`create extension if not exists postgres_fdw schema public;
+    create server far_${world.schema} foreign data wrapper postgres_fdw options (host '${hostname}', port '${port}', dbname '${pathname.slice(1)}');
+    create user mapping for current_user server far_${world.schema} options (user 'postgres');
+    create foreign table part_far partition of part for values from (10) to (20) server far_${world.schema} options (schema_name '${world.schema}', table_name 'behind')`)
+  const audit = world.with({ skipModels: ['behind'] })
+  await audit.migrate()
+  await world.sql(
+    'insert into part values (1, 1), (11, 11); update part set n = n + 1; update part set id = 12 where id = 1',
+  )
+  await world.sql('delete from part_far where id = 11')
+  expect(
+    (await world.recorded()).map(([action, , changes]) => [action, changes!['id'] ?? changes!['n']]),
+  ).toEqual([
+    ['CREATE', [null, 1]],
+    ['CREATE', [null, 11]],
+    ['UPDATE', [1, 2]],
+    ['UPDATE', [11, 12]],
+    ['DELETE', [1, null]],
+    ['CREATE', [null, 12]],
+    ['DELETE', [11, null]],
+  ])
+  expect(new Set(short(await world.entries()).map((entry) => entry.split(' ')[1]))).toEqual(new Set(['part']))
+})
+
 test('a view with triggers of its own records the rows that they write', async () => {
   const world = await capture.audited(`${item}; create view shown as select id, n * 10 as tenfold from item;
     create function through() returns trigger language plpgsql as $$ begin
