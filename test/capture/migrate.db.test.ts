@@ -210,6 +210,32 @@ test('a trigger that was disabled shows as off, and migrate enables it', async (
   expect(short(await world.entries())).toEqual(['CREATE a 1 id,n', 'TRUNCATE a'])
 })
 
+test('a trigger that was narrowed, replaced or dropped shows as missing, and migrate makes it again', async () => {
+  const world = await capture.audited(two)
+  const call = `execute function whodunit."capture ${world.schema}.a"()`
+  const { rows } = await world.sql(
+    `select prosrc as body from pg_proc where proname = 'capture ${world.schema}.a'`,
+  )
+  await world.sql(
+    `create function impostor() returns trigger language plpgsql as $impostor$${rows[0].body}$impostor$`,
+  )
+  for (const tampered of [
+    'drop trigger "!whodunit" on a',
+    'drop trigger "!whodunit_truncate" on a',
+    `create or replace trigger "!whodunit" after insert or update or delete on a for each row when (false) ${call}`,
+    `create or replace trigger "!whodunit" after insert or update of n or delete on a for each row ${call}`,
+    'create or replace trigger "!whodunit" after insert or update or delete on a for each row execute function impostor()',
+    'create or replace trigger "!whodunit_truncate" after truncate on a execute function impostor()',
+  ]) {
+    await world.sql(tampered)
+    expect(await world.status(), tampered).toEqual({ a: 'missing', b: 'audited' })
+    expect((await world.audit.migrate()).done).toEqual(['put capture on a'])
+    expect(await world.status()).toEqual({ a: 'audited', b: 'audited' })
+  }
+  await world.sql('insert into a values (1, 1); truncate a')
+  expect(short(await world.entries())).toEqual(['CREATE a 1 id,n', 'TRUNCATE a'])
+})
+
 test('a table made after migrate shows as missing until the next one', async () => {
   const world = await capture.audited(two)
   await world.sql('create table c (id int primary key); insert into c values (1)')

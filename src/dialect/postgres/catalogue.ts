@@ -36,9 +36,9 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
          where i.indexrelid = best.indexrelid and a.attrelid = c.oid and a.attnum = k.attnum and k.place <= i.indnkeyatts), '[]')::text as key
      from pg_class c
      join pg_namespace n on n.oid = c.relnamespace
-     left join pg_trigger t on t.tgrelid = c.oid and t.tgname = $2 and not t.tgisinternal
-     left join pg_proc f on f.oid = t.tgfoid
-     left join pg_trigger tt on tt.tgrelid = c.oid and tt.tgname = $3 and not tt.tgisinternal
+     left join (pg_trigger t join pg_proc f on f.oid = t.tgfoid and f.pronamespace = to_regnamespace('whodunit'))
+       on t.tgrelid = c.oid and t.tgname = $2 and not t.tgisinternal and t.tgqual is null and t.tgattr = ''
+     left join pg_trigger tt on tt.tgrelid = c.oid and tt.tgname = $3 and not tt.tgisinternal and tt.tgfoid = f.oid
      left join lateral (select i.indexrelid from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid
        and i.indpred is null and i.indexprs is null
        and (i.indisprimary or not exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum = any(i.indkey) and not a.attnotnull))
@@ -51,10 +51,10 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
   const columns = await readColumns(run, wanted, version >= 180_000)
   return {
     defaultSchema,
-    tables: tables.map((row) => ({
-      ...toTable(row, defaultSchema, columns.get(String(row['oid'])) ?? []),
-      hidesTruncate: row['foreign'] === true && version < 160_000,
-    })),
+    tables: tables.map((row) => {
+      const hidesTruncate = row['foreign'] === true && version < 160_000
+      return toTable(row, defaultSchema, columns.get(String(row['oid'])) ?? [], hidesTruncate)
+    }),
   }
 }
 
@@ -124,9 +124,17 @@ function toColumn(row: SqlRow): CatalogueColumn {
   }
 }
 
-function toTable(row: SqlRow, defaultSchema: string, columns: readonly CatalogueColumn[]): CatalogueTable {
+function toTable(
+  row: SqlRow,
+  defaultSchema: string,
+  columns: readonly CatalogueColumn[],
+  hidesTruncate: boolean,
+): CatalogueTable {
   const [schema, name] = [String(row['schema']), String(row['name'])]
-  const text = row['text']
+  const { text, enabled, truncate_enabled: truncate } = row
+  const fires = (state: unknown): boolean => state === 'O' || state === 'A'
+  // one of the two is as good as none: migrate makes both
+  const stands = typeof text === 'string' && (hidesTruncate || typeof truncate === 'string')
   return {
     schema,
     name,
@@ -135,14 +143,9 @@ function toTable(row: SqlRow, defaultSchema: string, columns: readonly Catalogue
     columns,
     bookkeeping: isBookkeeping(name, columns),
     partition: row['partition'] === true,
-    installed:
-      typeof text === 'string'
-        ? {
-            name: String(row['function']),
-            text,
-            enabled:
-              row['enabled'] !== 'D' && row['enabled'] !== 'R' && (row['truncate_enabled'] ?? 'O') !== 'D',
-          }
-        : null,
+    hidesTruncate,
+    installed: stands
+      ? { name: String(row['function']), text, enabled: fires(enabled) && (hidesTruncate || fires(truncate)) }
+      : null,
   }
 }
