@@ -16,24 +16,37 @@ async function connect(url: string): Promise<Client> {
   return client
 }
 
+/** A table that was changed while a transaction, which had not yet touched it, was open. */
+async function changedUnder(isolation: string, ddl: string, writes: readonly string[]) {
+  const world = await capture.audited(`${item}; create table other (id int primary key)`)
+  const client = await connect(world.url)
+  await client.query('update item set n = 10 where id = 1') // its plans know the table as it was
+  await client.query(`begin isolation level ${isolation}; select count(*) from other`)
+  await world.sql(ddl)
+  for (const write of writes) await client.query(write)
+  await client.query('commit')
+  expect(await world.status()).toMatchObject({ item: 'drifted' })
+  return (await world.recorded()).slice(1)
+}
+
 test.each(['read committed'])(
   'a transaction that began before the table changed records what it writes then: %s',
   async (isolation) => {
-    const world = await capture.audited(`${item}; create table other (id int primary key)`)
-    const client = await connect(world.url)
-    await client.query('update item set n = 10 where id = 1') // its plans know the table as it was
-    await client.query(`begin isolation level ${isolation}; select count(*) from other`)
-    await world.sql(`alter table item add extra text, drop note`)
-    await client.query(`update item set extra = 'x' where id = 1`)
-    await client.query(`insert into item (id, n, extra) values (3, 3, 'y')`)
-    await client.query(`delete from item where id = 3`)
-    await client.query('commit')
-    expect((await world.recorded()).slice(1)).toEqual([
+    const writes = [
+      `update item set extra = 'x' where id = 1`,
+      `insert into item (id, n, extra) values (3, 3, 'y')`,
+      `delete from item where id = 3`,
+    ]
+    expect(await changedUnder(isolation, 'alter table item add extra text, drop note', writes)).toEqual([
       ['UPDATE', '1', { extra: [null, 'x'] }],
       ['CREATE', '3', { id: [null, 3], n: [null, 3], extra: [null, 'y'] }],
       ['DELETE', '3', { id: [3, null], n: [3, null], extra: ['y', null] }],
     ])
-    expect(await world.status()).toMatchObject({ item: 'drifted' })
+    const renamed = ['update item set n = 11 where item_id = 1', 'delete from item where item_id = 2']
+    expect(await changedUnder(isolation, 'alter table item rename id to item_id', renamed)).toEqual([
+      ['UPDATE', '1', { n: [10, 11] }],
+      ['DELETE', '2', { item_id: [2, null], n: [2, null], note: [null, null] }],
+    ])
   },
 )
 
