@@ -1,8 +1,15 @@
+import { existsSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { publicEntries } from './scripts/entries.ts'
 
 // 'whodunit' means the sources here, so that tests need no build and share one copy of every module.
+/** Earlier versions of PostgreSQL, once `npm run test:servers` has installed them: `--project postgres-14` and so on. */
+const servers = fileURLToPath(new URL('test/servers/node_modules', import.meta.url))
+const postgresVersions = existsSync(servers)
+  ? readdirSync(servers).filter((name) => /^postgres-\d+$/.test(name))
+  : []
+
 const alias = Object.entries(publicEntries()).map(([path, source]) => ({
   find: new RegExp(`^${path.replace('.', 'whodunit')}$`),
   replacement: fileURLToPath(new URL(source, import.meta.url)),
@@ -38,6 +45,17 @@ export default defineConfig({
           globalSetup: 'test/harness/setup.ts',
         },
       },
+      ...postgresVersions.map((name) => ({
+        extends: true as const,
+        test: {
+          name,
+          include: ['test/{capture,driver,store}/**/*.db.test.ts'],
+          // neither knows the server's version: what is inside the process, and how the disk is written
+          exclude: ['test/**/pglite*.db.test.ts', 'test/capture/faults.db.test.ts'],
+          globalSetup: 'test/harness/setup.ts',
+          env: { POSTGRES_VERSION: name.replace('postgres-', '') },
+        },
+      })),
       {
         extends: true,
         test: { name: 'dist', include: ['test/dist.test.ts'] },

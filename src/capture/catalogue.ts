@@ -21,8 +21,8 @@ export interface CatalogueTable {
   readonly lastColumn?: number
   /** Whether rows are in other tables, its partitions, which number their columns by themselves. */
   readonly partitioned?: boolean
-  /** Whether its rows are on another server. */
-  readonly foreign?: boolean
+  /** Whether no trigger can see that the table is emptied as a whole. */
+  readonly hidesTruncate?: boolean
   /** Why capture by statement would not be safe here. */
   readonly notInBulk?: string
   /** Capture as it stands in the database; `null` where there is none. */

@@ -5,18 +5,21 @@ export interface Instant {
   readonly micros: number
 }
 
-/** Milliseconds by which the two clocks may differ before the system's clock is taken to have been set. */
-const tolerance = 5
 let shift = 0
 
-/** The system's clock, as fine as the process can tell. Follows the system when its clock is set. */
+/**
+ * The system's clock, as fine as the process can tell: what is logged before a statement is sent must sort before what
+ * the database writes then, and after it what is logged after. Follows the system when its clock is set, and where the
+ * process's own began with an error, as on a busy machine.
+ */
 export function preciseNow(): Instant {
-  const wall = Date.now()
+  const before = Date.now()
   let fine = performance.timeOrigin + performance.now() + shift
-  if (Math.abs(fine - wall) > tolerance) {
-    shift += wall - fine
-    fine = wall
-  }
+  const after = Date.now()
+  // no more than is certain, so that it comes to stand right from either side
+  const nearest = Math.min(Math.max(fine, before), after + 0.999)
+  shift += nearest - fine
+  fine = nearest
   const whole = Math.floor(fine)
   return { at: new Date(whole), micros: Math.floor((fine - whole) * 1_000) }
 }

@@ -79,9 +79,11 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
             : `brought the trail's views and functions up to date`,
       )
       if (!dryRun)
-        await alone(async (run) => {
+        made += await patiently(async (run) => {
           await upgrade(run)
-          made += await trail.prepare(run) // before the first entry, which would else be of no month
+          const months = await trail.prepare(run) // before the first entry, which would else be of no month
+          await trail.secure(run) // before the first writer, whom a change of owner would lock out
+          return months
         })
     }
     const steps = syncSteps(planned.map((item) => ({ planned: item, wanted: wantedText(item) })))
@@ -100,19 +102,22 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
         })
     }
     if (!dryRun) {
-      await alone(async (run) => {
+      const last = await patiently(async (run) => {
         for (const sql of capture.sweep) await run(sql)
-        warnings.push(...(await trail.secure(run)))
-        made += await trail.prepare(run)
-        if (made > 0) done.push(`made room for the entries of ${made} months`)
+        const secured = await trail.secure(run)
+        const months = made + (await trail.prepare(run))
+        const also = months > 0 ? [`made room for the entries of ${months} months`] : []
         // by now another migrate may have stored it
         if ((await trail.storedPolicy(run))?.fingerprint !== fingerprint) {
           const statement = trail.storePolicy(canonicalPolicy(policy), fingerprint)
           await run(statement.sql, statement.parameters)
         }
-        if (done.length > 0 || stored?.fingerprint !== fingerprint)
-          await recordSetup(run, 'MIGRATE', described(fingerprint, planned, done))
+        if (done.length + also.length > 0 || stored?.fingerprint !== fingerprint)
+          await recordSetup(run, 'MIGRATE', described(fingerprint, planned, [...done, ...also]))
+        return { secured, also }
       })
+      warnings.push(...last.secured)
+      done.push(...last.also)
     }
     if (stored?.fingerprint !== fingerprint) done.push(`stored the policy ${fingerprint.slice(0, 12)}`)
     if (backfill && capture.backfill) {
@@ -238,8 +243,10 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
           done.push(`removed capture from ${table.schema}.${table.name}`)
         }
         if (await trail.installed(session.run)) {
-          for (const sql of capture.sweep) await session.run(sql)
-          if (done.length > 0) await recordSetup(session.run, 'UNINSTALL', { done: done.slice(0, 100) })
+          await turns.patiently(async (run) => {
+            for (const sql of capture.sweep) await run(sql)
+            if (done.length > 0) await recordSetup(run, 'UNINSTALL', { done: done.slice(0, 100) })
+          })
         }
         if (withTrail) {
           await turns.alone(async (run) => {

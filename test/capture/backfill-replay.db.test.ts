@@ -18,7 +18,7 @@ let during = 0
 
 beforeAll(async () => {
   database = await chinook()
-  await database.pool.query(schema)
+  await database.pool.query(schema(database.version))
   await database.pool.query(
     `do $$ begin execute format('alter database %I set deadlock_timeout = %L', current_database(), '50ms'); end $$`,
   )

@@ -72,6 +72,40 @@ test('several migrations at once, and writers meanwhile, end in one set-up and l
   expect((await audits[0]!.migrate()).done).toEqual([])
 })
 
+test('handing the trail to its owner under writers ends none of them, and loses nothing', async () => {
+  const { open, pool } = await own(`${two}; create table c (id int primary key, email text)`)
+  const policy = { models: { c: { redact: { email: 'hash' as const } } } }
+  await open(policy).migrate()
+  const statements = ['insert into a values ($1)', `insert into c values ($1, 'x')`]
+  let written = 0
+  for (let round = 0; round < 3; round++) {
+    await pool.query('reassign owned by whodunit_owner to postgres') // as where roles could not be made at first
+    const handing = new AbortController()
+    const writers = Array.from({ length: 4 }, async (_, writer) => {
+      const client = await pool.connect()
+      while (!handing.signal.aborted) {
+        await client.query('begin')
+        for (let n = 0; n < 2; n++) {
+          await client.query(statements[writer % 2]!, [++written])
+          await sleep(10)
+        }
+        await client.query('commit')
+      }
+      client.release()
+    })
+    await open(policy)
+      .migrate()
+      .finally(() => handing.abort())
+    await Promise.all(writers)
+    const { rows } = await pool.query(
+      `select distinct pg_get_userbyid(relowner) as owner from pg_class where relnamespace = 'whodunit'::regnamespace and relkind in ('r', 'p')`,
+    )
+    expect(rows).toEqual([{ owner: 'whodunit_owner' }])
+  }
+  const { rows } = await pool.query(`select count(*)::int as n from whodunit.entry where action = 'CREATE'`)
+  expect(rows).toEqual([{ n: written }])
+})
+
 test('entries that came before their month was made do not stop any migration', async () => {
   const { open, pool } = await own(two)
   const audit = open()
@@ -176,6 +210,32 @@ test('a trigger that was disabled shows as off, and migrate enables it', async (
   expect(short(await world.entries())).toEqual(['CREATE a 1 id,n', 'TRUNCATE a'])
 })
 
+test('a trigger that was narrowed, replaced or dropped shows as missing, and migrate makes it again', async () => {
+  const world = await capture.audited(two)
+  const call = `execute function whodunit."capture ${world.schema}.a"()`
+  const { rows } = await world.sql(
+    `select prosrc as body from pg_proc where proname = 'capture ${world.schema}.a'`,
+  )
+  await world.sql(
+    `create function impostor() returns trigger language plpgsql as $impostor$${rows[0].body}$impostor$`,
+  )
+  for (const tampered of [
+    'drop trigger "!whodunit" on a',
+    'drop trigger "!whodunit_truncate" on a',
+    `create or replace trigger "!whodunit" after insert or update or delete on a for each row when (false) ${call}`,
+    `create or replace trigger "!whodunit" after insert or update of n or delete on a for each row ${call}`,
+    'create or replace trigger "!whodunit" after insert or update or delete on a for each row execute function impostor()',
+    'create or replace trigger "!whodunit_truncate" after truncate on a execute function impostor()',
+  ]) {
+    await world.sql(tampered)
+    expect(await world.status(), tampered).toEqual({ a: 'missing', b: 'audited' })
+    expect((await world.audit.migrate()).done).toEqual(['put capture on a'])
+    expect(await world.status()).toEqual({ a: 'audited', b: 'audited' })
+  }
+  await world.sql('insert into a values (1, 1); truncate a')
+  expect(short(await world.entries())).toEqual(['CREATE a 1 id,n', 'TRUNCATE a'])
+})
+
 test('a table made after migrate shows as missing until the next one', async () => {
   const world = await capture.audited(two)
   await world.sql('create table c (id int primary key); insert into c values (1)')
@@ -207,9 +267,8 @@ test('a policy that changed is replaced under open writers, without a lock on th
   await writer.connect()
   onTestFinished(async () => writer.end())
   await writer.query('begin; insert into a values (1, 1)')
-  const started = Date.now()
+  // the writer ends only afterwards: to wait for its lock would be to fail
   await open({ models: { a: { redact: { n: 'mask' } } } }).migrate()
-  expect(Date.now() - started).toBeLessThan(4_000)
   await writer.query('insert into a values (2, 2); commit')
   const { entries } = await open().entries.find({ model: 'a' })
   expect(entries.map(({ changes }) => changes!['n'])).toEqual([

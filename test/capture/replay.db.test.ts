@@ -25,7 +25,7 @@ let refused = 0
 
 beforeAll(async () => {
   database = await chinook()
-  await database.pool.query(schema)
+  await database.pool.query(schema(database.version))
   await database.pool.query(
     `do $$ begin execute format('alter database %I set deadlock_timeout = %L', current_database(), '50ms'); end $$`,
   )
@@ -74,7 +74,9 @@ async function send(
 ): Promise<Done> {
   let who: string | null = `w${worker}-${++statements}`
   let statement = nextStatement(next, worker, workers, who)
-  while (inTransaction && statement.alone) statement = nextStatement(next, worker, workers, who)
+  const unfit = ({ alone: never, sql }: Statement) =>
+    (inTransaction && never) || (database.version < 15 && sql.startsWith('merge'))
+  while (unfit(statement)) statement = nextStatement(next, worker, workers, who)
   if (statement.exact && next(4) === 0) {
     const again = JSON.stringify([statement.sql, statement.values, statement.copy])
       .replaceAll(`'${who}'`, 'null')
@@ -180,7 +182,9 @@ test('thousands of statements from eight contexts at once were recorded', () => 
   expect(refused).toBeLessThan(statements / 5)
   const actions = new Set(changes.map(({ action }) => action))
   expect([...actions].toSorted()).toEqual(['CREATE', 'DELETE', 'TRUNCATE', 'UPDATE'])
-  expect(new Set(changes.map(({ model }) => model)).size).toBeGreaterThanOrEqual(15)
+  // one of the tables is written by MERGE alone
+  const written = database.version < 15 ? 14 : 15
+  expect(new Set(changes.map(({ model }) => model)).size).toBeGreaterThanOrEqual(written)
 })
 
 test('the tables can be rebuilt from where they stood and the entries, value for value [D1, D2, B1, B5, C7]', () => {

@@ -73,11 +73,12 @@ test('no role can change, remove or empty the trail, the superuser included [I4]
       expect(await refused(writer.pool.query(attempt)), attempt).toContain('permission denied')
     }
   }
-  expect(
-    await refused(
-      world.sql(`merge into whodunit.entry e using (values (1)) v on true when matched then delete`),
-    ),
-  ).toContain('append-only')
+  if (capture.database.version >= 15)
+    expect(
+      await refused(
+        world.sql(`merge into whodunit.entry e using (values (1)) v on true when matched then delete`),
+      ),
+    ).toContain('append-only')
   await world.sql('set role whodunit_owner; reset role')
 })
 
@@ -238,6 +239,34 @@ test('a role that may not make roles sets up capture of its own tables, with a w
   expect(states).toMatchObject([{ model: 'item', state: 'audited' }])
   await pool.query('insert into item values (1, 1)')
   await audit.logAuditEvent({ action: 'x', durable: true })
+  expect(short((await audit.entries.find()).entries)).toEqual(['CREATE item 1 id,n'])
+  expect((await audit.migrate()).done).toEqual([])
+  await audit.close()
+})
+
+test('a role that may make roles, and is no superuser, parts the trail from itself', async () => {
+  const { database } = capture
+  await capture.audited(tables)
+  const owner = await database.createRole('createrole')
+  // what it would have of roles made by itself: before 16, all that it wants
+  if (database.version >= 16) {
+    for (const role of ['owner', 'writer', 'reader'])
+      await database.pool.query(
+        `grant whodunit_${role} to ${owner.name} with admin true, inherit false, set false`,
+      )
+  }
+  const other = `${owner.name}_db`
+  await database.pool.query(`create database ${other} owner ${owner.name}`)
+  const pool = new Pool({ connectionString: owner.url.replace(/\/[^/]*$/, `/${other}`), max: 2 })
+  onTestFinished(async () => {
+    await pool.end()
+    await dropDatabase(database.pool, other)
+  })
+  await pool.query('create table item (id int primary key, n int)')
+  const audit = createAudit({ database: fromPg(pool) })
+  const { warnings } = await audit.migrate()
+  expect(warnings).toEqual([])
+  await pool.query('insert into item values (1, 1)')
   expect(short((await audit.entries.find()).entries)).toEqual(['CREATE item 1 id,n'])
   expect((await audit.migrate()).done).toEqual([])
   await audit.close()

@@ -44,21 +44,30 @@ test('upserts record what they did to each row, and nothing where they did nothi
   ])
 })
 
-test('merge, statements inside WITH, and views record the rows behind them', async () => {
-  const world =
-    await capture.audited(`create table item (id int primary key, n int); create table other (id int primary key, n int);
-    create view shown as select id, n from item where n < 100; insert into item values (1, 1), (2, 2)`)
+test('merge records the rows it changed', async ({ skip }) => {
+  skip(capture.database.version < 15, 'MERGE came with PostgreSQL 15')
+  const world = await capture.audited(
+    'create table item (id int primary key, n int); insert into item values (1, 1), (2, 2)',
+  )
   await world.sql(`merge into item i using (values (1, 10), (2, 0), (3, 30)) v(id, n) on i.id = v.id
     when matched and v.n = 0 then delete when matched then update set n = v.n when not matched then insert values (v.id, v.n)`)
+  expect(short(await world.entries()).toSorted()).toEqual([
+    'CREATE item 3 id,n',
+    'DELETE item 2 id,n',
+    'UPDATE item 1 n',
+  ])
+})
+
+test('statements inside WITH, and views, record the rows behind them', async () => {
+  const world =
+    await capture.audited(`create table item (id int primary key, n int); create table other (id int primary key, n int);
+    create view shown as select id, n from item where n < 100; insert into item values (1, 1), (3, 30)`)
   await world.sql(
     'with gone as (delete from item where id = 3 returning *), kept as (insert into other select * from gone returning id) update item set n = 11 where id = 1',
   )
   await world.sql('update shown set n = 12; insert into shown values (4, 4)')
   expect(short(await world.entries()).toSorted()).toEqual(
     [
-      'UPDATE item 1 n',
-      'DELETE item 2 id,n',
-      'CREATE item 3 id,n',
       'DELETE item 3 id,n',
       'CREATE other 3 id,n',
       'UPDATE item 1 n',

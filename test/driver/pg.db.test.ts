@@ -14,7 +14,8 @@ afterAll(async () => {
 })
 
 const api = { describe, it, expect, beforeAll, afterAll }
-for (const max of [5, 3, 1]) {
+// one size will do for earlier servers: it is the client's matter, not theirs
+for (const max of process.env['POSTGRES_VERSION'] ? [3] : [5, 3, 1]) {
   driverSuite(api, `pg.Pool of ${max}`, async () => poolUnderTest(await freshUrl(), max))
 }
 driverSuite(api, 'pg.Client', async () => clientUnderTest(await freshUrl()))

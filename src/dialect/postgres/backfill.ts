@@ -29,6 +29,7 @@ export const backfill: BackfillDialect = {
 
   async batch(run, plan, { cursor, limit, context, wait }) {
     await run(settings(plan))
+    if (wait) await run(`set local lock_timeout = '5s'`)
     const from = cursor === null ? await begin(run, plan) : (JSON.parse(cursor) as Cursor)
     const page = from.upto ? { upto: from.upto, rows: limit } : await nextPage(run, plan, from, limit)
     if (!page) {

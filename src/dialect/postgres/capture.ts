@@ -7,6 +7,7 @@ import { changedColumn, differs, hideOr, keyText, shown, wholeRow } from './valu
 
 /** Sorts before the triggers of people, so that what they change in turn is recorded after, in order. */
 export const triggerName = '!whodunit'
+export const truncateTriggerName = `${triggerName}_truncate`
 
 /** A trigger of a table: its name, and when it fires. */
 interface Trigger {
@@ -29,11 +30,11 @@ function triggersOf(plan: TablePlan): readonly Trigger[] {
     ...(inBulk(plan)
       ? [statement('delete', 'old table as gone'), statement('insert', 'new table as added')]
       : []),
-    ...(plan.table.foreign
+    ...(plan.table.hidesTruncate
       ? []
       : [
           {
-            name: `${triggerName}_truncate`,
+            name: truncateTriggerName,
             fires: `${truncate} truncate on ${table(plan.table)} for each statement`,
           },
         ]),

@@ -1,6 +1,6 @@
 import type { Catalogue, CatalogueColumn, CatalogueTable, ColumnForm } from '../../capture/catalogue.ts'
 import type { RunSql, SqlRow } from '../dialect.ts'
-import { comparable, triggerName } from './capture.ts'
+import { comparable, triggerName, truncateTriggerName } from './capture.ts'
 
 /** Tables in which migration tools keep their own books, by name in any schema. */
 const bookkeeping = [
@@ -28,12 +28,12 @@ const texts = new Set(['text', 'varchar'])
 
 export async function readCatalogue(run: RunSql, schemas: readonly string[] | undefined): Promise<Catalogue> {
   const [where] = await run(
-    `select coalesce(current_schema(), 'public') as schema, current_setting('server_version_num')::int >= 180000 as virtual`,
+    `select coalesce(current_schema(), 'public') as schema, current_setting('server_version_num')::int as version`,
   )
   const defaultSchema = String(where!['schema'])
   const wanted = schemas?.length ? schemas : [defaultSchema]
   const tables = await run(
-    `select c.oid::text as oid, n.nspname as schema, c.relname as name, c.relispartition as partition,
+    `select c.oid::text as oid, n.nspname as schema, c.relname as name, c.relispartition as partition, c.relkind = 'f' as foreign,
        f.prosrc as text, f.proname as function, ours.names as triggers, ours.enabled,
        (select max(a.attnum) from pg_attribute a where a.attrelid = c.oid) as last_column, c.relkind = 'p' as partitioned,
        case when c.relkind = 'f' then 'it is a foreign table'
@@ -45,22 +45,26 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
          where i.indexrelid = best.indexrelid and a.attrelid = c.oid and a.attnum = k.attnum and k.place <= i.indnkeyatts), '[]')::text as key
      from pg_class c
      join pg_namespace n on n.oid = c.relnamespace
-     left join pg_trigger t on t.tgrelid = c.oid and t.tgname = $2 and not t.tgisinternal
-     left join pg_proc f on f.oid = t.tgfoid
-     left join lateral (select json_agg(o.tgname order by o.tgname)::text as names, bool_and(o.tgenabled not in ('D', 'R')) as enabled
-       from pg_trigger o where o.tgrelid = c.oid and o.tgname like '!whodunit%' and not o.tgisinternal) ours on true
+     left join (pg_trigger t join pg_proc f on f.oid = t.tgfoid and f.pronamespace = to_regnamespace('whodunit'))
+       on t.tgrelid = c.oid and t.tgname = $2 and not t.tgisinternal and t.tgqual is null and t.tgattr = ''
+     left join lateral (select json_agg(o.tgname order by o.tgname)::text as names, bool_and(o.tgenabled in ('O', 'A')) as enabled
+       from pg_trigger o where o.tgrelid = c.oid and o.tgfoid = f.oid and o.tgname like '!whodunit%' and not o.tgisinternal) ours on true
      left join lateral (select i.indexrelid from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid
        and i.indpred is null and i.indexprs is null
        and (i.indisprimary or not exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum = any(i.indkey) and not a.attnotnull))
        order by i.indisprimary desc, i.indisreplident desc, i.indnkeyatts, i.indexrelid limit 1) best on true
-     where c.relkind in ('r', 'p') and n.nspname = any($1) and n.nspname <> 'whodunit' and c.relpersistence <> 't'
+     where c.relkind in ('r', 'p', 'f') and n.nspname = any($1) and n.nspname <> 'whodunit' and c.relpersistence <> 't'
      order by n.nspname <> $3, n.nspname, c.relname`,
     [wanted, triggerName, defaultSchema],
   )
-  const columns = await readColumns(run, wanted, where!['virtual'] === true)
+  const version = Number(where!['version'])
+  const columns = await readColumns(run, wanted, version >= 180_000)
   return {
     defaultSchema,
-    tables: tables.map((row) => toTable(row, defaultSchema, columns.get(String(row['oid'])) ?? [])),
+    tables: tables.map((row) => {
+      const hidesTruncate = row['foreign'] === true && version < 160_000
+      return toTable(row, defaultSchema, columns.get(String(row['oid'])) ?? [], hidesTruncate)
+    }),
   }
 }
 
@@ -96,7 +100,7 @@ async function readColumns(
      join pg_type t on t.oid = a.atttypid
      join pg_type b on b.oid = ${baseType}
      left join pg_collation co on co.oid = a.attcollation
-     where n.nspname = any($1) and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
+     where n.nspname = any($1) and c.relkind in ('r', 'p', 'f') and a.attnum > 0 and not a.attisdropped
      order by a.attrelid, a.attnum`,
     [schemas],
   )
@@ -135,9 +139,15 @@ function toColumn(row: SqlRow): CatalogueColumn {
   }
 }
 
-function toTable(row: SqlRow, defaultSchema: string, columns: readonly CatalogueColumn[]): CatalogueTable {
+function toTable(
+  row: SqlRow,
+  defaultSchema: string,
+  columns: readonly CatalogueColumn[],
+  hidesTruncate: boolean,
+): CatalogueTable {
   const [schema, name] = [String(row['schema']), String(row['name'])]
-  const text = row['text']
+  const { text } = row
+  const triggers = JSON.parse((row['triggers'] as string | null) ?? '[]') as string[]
   return {
     schema,
     name,
@@ -148,12 +158,14 @@ function toTable(row: SqlRow, defaultSchema: string, columns: readonly Catalogue
     partition: row['partition'] === true,
     ...(row['last_column'] === null ? {} : { lastColumn: Number(row['last_column']) }),
     partitioned: row['partitioned'] === true,
+    hidesTruncate,
     ...(row['not_in_bulk'] === null ? {} : { notInBulk: row['not_in_bulk'] as string }),
+    // one trigger missing is as good as all: migrate makes them again
     installed:
-      typeof text === 'string'
+      typeof text === 'string' && (hidesTruncate || triggers.includes(truncateTriggerName))
         ? {
             name: String(row['function']),
-            text: comparable(text, JSON.parse(String(row['triggers'])) as string[]),
+            text: comparable(text, triggers),
             enabled: row['enabled'] === true,
           }
         : null,

@@ -23,7 +23,7 @@ export function explain(error: unknown): unknown {
       cause: error,
     })
   }
-  if (code === '55P03') {
+  if (code === '55P03' || code === '40P01') {
     return new AuditError(
       'AUDIT_DATABASE_LOCKED',
       `Other work held a lock for too long: ${text}.`,

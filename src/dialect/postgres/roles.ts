@@ -32,7 +32,8 @@ export async function secure(run: RunSql, tries = 5): Promise<readonly string[]>
       const [known] = await run('select 1 from pg_roles where rolname = $1', [role])
       if (!known) await run(`create role ${name(role)} nologin`)
     }
-    const [member] = await run(`select pg_has_role(current_user, $1, 'MEMBER') as yes`, [roles.owner])
+    // since 16 whoever makes a role may give it away, but does not have its rights
+    const [member] = await run(`select pg_has_role(current_user, $1, 'USAGE') as yes`, [roles.owner])
     if (member?.['yes'] !== true) await run(`grant ${roles.owner} to current_user`)
     await run(`grant usage, create on schema whodunit to ${roles.owner}`)
     for (const sql of await ownershipStatements(run)) await run(sql)
@@ -43,6 +44,7 @@ export async function secure(run: RunSql, tries = 5): Promise<readonly string[]>
     await run('rollback to savepoint whodunit_roles')
     // roles are of the whole server: a migration of another database may be at them right now
     const { code } = error as { code?: unknown }
+    if (code === '55P03' || code === '40P01') throw error // for another try of all of it
     if (tries > 1 && ['42710', '23505', 'XX000'].includes(String(code))) return secure(run, tries - 1)
     const why = error instanceof Error ? error.message : String(error)
     return [
@@ -51,10 +53,12 @@ export async function secure(run: RunSql, tries = 5): Promise<readonly string[]>
   }
 }
 
+/** Tables in the order in which a writer takes them: the key of the hashes, the trail, its month. */
 async function ownershipStatements(run: RunSql): Promise<string[]> {
   const rows = await run(
-    `select 'alter table ' || c.oid::regclass || ' owner to ${roles.owner}' as sql from pg_class c
+    `(select 'alter table ' || c.oid::regclass || ' owner to ${roles.owner}' as sql from pg_class c
        where c.relnamespace = 'whodunit'::regnamespace and c.relkind in ('r', 'p', 'v') and pg_get_userbyid(c.relowner) <> '${roles.owner}'
+       order by c.relname <> 'secret', c.relkind <> 'p')
      union all select 'alter sequence ' || c.oid::regclass || ' owner to ${roles.owner}' from pg_class c
        where c.relnamespace = 'whodunit'::regnamespace and c.relkind = 'S' and pg_get_userbyid(c.relowner) <> '${roles.owner}'
          and not exists (select from pg_depend d where d.objid = c.oid and d.deptype in ('a', 'i'))

@@ -11,7 +11,13 @@ const steps = `hashtextextended('whodunit migrate', 0)`
 export const alone: TrailDialect['alone'] = async (run, work, inRun = false) => {
   await run(`set local lock_timeout = '5s'`)
   if (!inRun) await lock(run, `select pg_advisory_xact_lock_shared(${runs})`)
+  await run(`set local lock_timeout = '60s'`)
   await lock(run, `select pg_advisory_xact_lock(${steps})`)
+  // Writers queue behind whoever waits for a table, so never for long; and given up before the server looks for
+  // deadlocks, so that it is never a writer whom it chooses to end one
+  await run(
+    `select set_config('lock_timeout', greatest(setting::int / 2, 1) || 'ms', true) from pg_settings where name = 'deadlock_timeout'`,
+  )
   return work()
 }
 

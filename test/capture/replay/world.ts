@@ -1,7 +1,7 @@
 /** Tables with everything that Chinook lacks: odd types and names, keys of every kind, partitions, generated columns. */
 export const longName = `ключ_${'x'.repeat(52)}`.slice(0, 58) // 63 bytes
 
-export const schema: string = `
+export const schema = (version: number): string => `
   create type mood as enum ('happy', 'it''s "fine"', 'grün');
   create collation case_blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
   create domain small_number as int check (value between -1000 and 1000);
@@ -12,7 +12,7 @@ export const schema: string = `
     b bytea, ts timestamptz, t timestamp, d date, tm time, iv interval, ip inet, bits varbit, span int4range, c char(5),
     nd text collate case_blind, big bigint, sm smallint, ok boolean, x xml, pt point, cash money, dom small_number, must filled default 'x',
     "select" text, "it's ""quoted"" \\ %s $1" text, ${longName} text, touched_by text,
-    doubled numeric generated always as (n * 2) stored, shown text generated always as (upper("select")) virtual);
+    doubled numeric generated always as (n * 2) stored${version >= 18 ? ', shown text generated always as (upper("select")) virtual' : ''});
   create table "select" ("from" int, "where" text, "group" text, touched_by text, primary key ("from", "where"));
   create table no_key (a int, b text, touched_by text);
   create table only_unique (code text not null unique, v int, touched_by text);
