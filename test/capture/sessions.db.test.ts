@@ -29,7 +29,7 @@ async function changedUnder(isolation: string, ddl: string, writes: readonly str
   return (await world.recorded()).slice(1)
 }
 
-test.each(['read committed'])(
+test.each(['read committed', 'repeatable read', 'serializable'])(
   'a transaction that began before the table changed records what it writes then: %s',
   async (isolation) => {
     const writes = [
