@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { PlannedColumn, TablePlan } from '../../capture/plan.ts'
 import { skipMark } from '../../core/internal.ts'
 import { connectionLines, contextPart } from './context.ts'
+import { storedKeySql } from './key.ts'
 import { dollarQuote, literal, name, table } from './quote.ts'
 import { changedColumn, differs, hideOr, keyText, shown, wholeRow } from './values.ts'
 
@@ -98,8 +99,11 @@ function pinned(plan: TablePlan): string[] {
   const unsettled = plan.columns.filter(({ settled, virtual }) => !settled && !virtual)
   const known = ({ type }: PlannedColumn): boolean =>
     settings.some(([types]) => types.test(type)) && !type.endsWith('[]')
+  // where many rows share the cost, for any column that may be added
+  const all = inBulk(plan) || plan.truncateRows
   const needed = settings.filter(
     ([types], index) =>
+      all ||
       unsettled.some(({ type }) => types.test(type)) ||
       (index < inDoubt && unsettled.some((column) => !known(column))),
   )
@@ -139,8 +143,7 @@ ${plan.columns.some(({ ignored }) => ignored) ? `  ignored text := '';  -- of th
   actor text;
   request text;
   tenant text;
-  one record;
-begin
+${inBulk(plan) || plan.truncateRows ? '  present text[];\n' : ''}begin
   ${prepareContext(plan)}
   begin
     if ${unknownColumn(plan)} then
@@ -181,10 +184,18 @@ end if;
 if changes = '' then
   return null;
 end if;`
-  const each = (action: string, rows: string): string => `  for one in select * from ${rows} loop
-    action := '${action}';
-    ${generic(plan, 'one', 'one')}
+  // one record would have no type that its columns could be found by, so the rows are looked at where they are
+  const each = (
+    action: string,
+    rows: string,
+  ): string => `  select array(select json_object_keys(row_to_json(r))) into present
+    from (select t.* from (values (1)) v left join (select * from ${rows} where false) t on true) r;
+  action := '${action}';
+  for changes, target in execute whodunit.any_sql(tg_relid, '${action === 'CREATE' ? 'INSERT' : 'DELETE'}', ${whatIsKnown(plan)}, present,
+    ${literal(`(select * from ${rows} offset 0) o cross join lateral (select o.*) n`)})
+  loop
     changes := changes || '}';
+    target := ${storedKeySql('target')};
     ${insertOne(plan)}
   end loop;
   return null;`
@@ -400,6 +411,12 @@ function afterwards({ label, subject }: RowFacts): string[] {
 
 /** Records a row without knowing its columns. */
 function generic(plan: TablePlan, before: string, after: string): string {
+  return `select c.changes, c.target, c.moved into changes, target, moved
+      from whodunit.capture_any(${before}, ${after}, tg_relid, tg_op, ${whatIsKnown(plan)}) as c;`
+}
+
+/** The plan, as far as it holds for columns that it does not know. */
+function whatIsKnown(plan: TablePlan): string {
   const names = (which: (column: PlannedColumn) => boolean): string[] =>
     plan.columns.filter(which).map((column) => column.name)
   const known = {
@@ -412,8 +429,7 @@ function generic(plan: TablePlan, before: string, after: string): string {
     closed: plan.closed,
     limit: plan.maxValueBytes,
   }
-  return `select c.changes, c.target, c.moved into changes, target, moved
-      from whodunit.capture_any(${before}, ${after}, tg_relid, tg_op, ${literal(JSON.stringify(known))}) as c;`
+  return literal(JSON.stringify(known))
 }
 
 function indent(lines: readonly string[]): string {
@@ -433,6 +449,17 @@ export function createTriggers(plan: TablePlan): readonly string[] {
 
 function installedTriggers({ table: { installed } }: TablePlan): string[] {
   return installed ? installed.text.slice(installed.text.lastIndexOf('\n-- ') + 4).split(', ') : []
+}
+
+/** To record the rows that a TRUNCATE removes, the owner of the trail has to read them. */
+export function grantRows({ truncateRows, table: of }: TablePlan): readonly string[] {
+  if (!truncateRows) return []
+  return [
+    `do $$ begin if exists (select from pg_roles where rolname = 'whodunit_owner') then
+      ${`grant usage on schema ${name(of.schema)} to whodunit_owner`};
+      ${`grant select on ${table(of)} to whodunit_owner`};
+    end if; end $$`,
+  ]
 }
 
 /** Whether the triggers that stand are those that are planned, so that to replace the function is enough. */

@@ -102,11 +102,12 @@ export const trailFunctions: readonly string[] = [
     select case when redacted = value then exact else redacted end from (select whodunit.redact_json(value, names) as redacted) as r
   $$`,
 
-  // Records a row without knowing its columns: for the time between a change of the table and migrate.
+  // SQL that records rows without knowing their columns: for the time between a change of the table and migrate.
   // A column unknown to the plan may be a known one renamed: it is masked while a hidden one, or one left out, is missing.
-  `create or replace function whodunit.capture_any(before anyelement, after anyelement, relation oid, operation text, plan json,
-    out changes text, out target text, out moved text)
-  language plpgsql ${pinned} ${everySetting} as $$
+  // present are the columns of the row itself: a transaction that began before the table changed reads its catalogue
+  // as it was then, and would name columns that are no more. source gives the rows before as o, and after as n.
+  `create or replace function whodunit.any_sql(relation oid, operation text, plan json, present text[], source text)
+  returns text language plpgsql stable ${pinned} as $$
   declare
     known text[] := array(select json_array_elements_text(plan -> 'known'));
     hidden text[] := array(select json_array_elements_text(plan -> 'hidden'));
@@ -115,7 +116,6 @@ export const trailFunctions: readonly string[] = [
     secrets text[] := array(select json_array_elements_text(plan -> 'secrets'));
     nested text[] := array(select json_array_elements_text(plan -> 'nested'));
     closed bool := (plan ->> 'closed')::bool;
-    present text[] := array(select attname from pg_attribute where attrelid = relation and attnum > 0 and not attisdropped);
     renamed bool := not (hidden || dropped) <@ present;
     lost bool := not known <@ present;
     pieces text[] := '{}';
@@ -129,22 +129,24 @@ export const trailFunctions: readonly string[] = [
     c record;
   begin
     for c in
-      select a.attname as name, format('%I', a.attname) as quoted, b.typname as type, k.place,
-        ${nestedType} as nested, a.attname = any(known) as known,
-        a.attname = any(hidden) or not a.attname = any(known)
-          and (renamed or closed or whodunit.is_secret(a.attname) or lower(a.attname) = any(secrets)) as secret
-      from pg_attribute a join pg_type t on t.oid = a.atttypid join pg_type b on b.oid = ${baseType}
+      select p.name, format('%I', p.name) as quoted, b.typname as type, k.place,
+        coalesce(${nestedType}, true) as nested, p.name = any(known) as known,
+        p.name = any(hidden) or not p.name = any(known)
+          and (renamed or closed or whodunit.is_secret(p.name) or lower(p.name) = any(secrets)) as secret
+      from unnest(present) with ordinality as p(name, place)
+      left join pg_attribute a on a.attrelid = relation and a.attname = p.name and a.attnum > 0 and not a.attisdropped
+      left join pg_type t on t.oid = a.atttypid left join pg_type b on b.oid = ${baseType}
       left join (
-        select key.attnum, key.place from (
-          select i.indkey, i.indnkeyatts from pg_index i
+        select pg_get_indexdef(best.indexrelid, key.place::int, false) as name, key.place from (
+          select i.indexrelid, i.indkey, i.indnkeyatts from pg_index i
           where i.indrelid = relation and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
             and (i.indisprimary or not exists (
               select from pg_attribute n where n.attrelid = relation and n.attnum = any(i.indkey) and not n.attnotnull))
           order by i.indisprimary desc, i.indisreplident desc, i.indnkeyatts, i.indexrelid limit 1
         ) best, unnest(best.indkey::int2[]) with ordinality as key(attnum, place)
-        where key.place <= best.indnkeyatts) k on k.attnum = a.attnum
-      where a.attrelid = relation and a.attnum > 0 and not a.attisdropped and a.attgenerated <> 'v'
-      order by a.attnum
+        where key.place <= best.indnkeyatts) k on k.name = format('%I', p.name)
+      where a.attgenerated is distinct from 'v'
+      order by p.place
     loop
       if c.place is not null then
         keys[c.place] := case when c.secret and not closed then '''***''::text' else format('o.%s::text', c.quoted) end;
@@ -157,11 +159,12 @@ export const trailFunctions: readonly string[] = [
         sides := sides || case
           when c.secret then format('case when %s.%s is not null then ''{"$":"masked"}''::json end', side, c.quoted)
           when c.type in ('bool', 'int2', 'int4', 'float4', 'float8') then format('%s.%s', side, c.quoted)
-          else format('case when octet_length(%1$s) > %2$s then json_build_object(''$'', ''cut'', ''length'', length(%1$s)) else to_json(%3$s) end',
+          else format('case ' || case when c.type is null then 'when pg_typeof(%4$s) = any (''{bool,int2,int4,float4,float8}''::regtype[]) then to_json(%4$s) ' else '' end
+            || 'when octet_length(%1$s) > %2$s then json_build_object(''$'', ''cut'', ''length'', length(%1$s)) else to_json(%3$s) end',
             whole, plan ->> 'limit', case
               when c.type in ('json', 'jsonb') then format('whodunit.redact_json(%s, %L)', whole, nested)
               when c.nested then format('whodunit.redact_nested(to_json(%s.%s)::text, %s, %L)', side, c.quoted, whole, nested)
-              else whole end)
+              else whole end, format('%s.%s', side, c.quoted))
           end;
       end loop;
       differs := format('row(n.%1$s)::record operator(pg_catalog.*<>) row(o.%1$s)::record', c.quoted);
@@ -174,12 +177,25 @@ export const trailFunctions: readonly string[] = [
         counted := counted || differs;
       end if;
     end loop;
-    -- each row is taken apart once, not for every mention of a column
-    execute format('select case when %s then ''{'' || array_to_string(array[%s]::text[], '','') else '''' end, %s, nullif(%s, %s)
-        from (select ($1).* offset 0) o, (select ($2).* offset 0) n',
+    -- a key that this transaction cannot see is no key to it
+    if cardinality(keys) <> cardinality(array_remove(keys, null)) then keys := '{}'; new_keys := '{}'; end if;
+    return format('select case when %s then ''{'' || array_to_string(array[%s]::text[], '','') else '''' end, %s, nullif(%s, %s) from %s',
       case when operation = 'UPDATE' then coalesce(nullif(array_to_string(counted, ' or '), ''), 'false') else 'true' end,
-      array_to_string(pieces, ','), whodunit.key_sql(keys), whodunit.key_sql(new_keys), whodunit.key_sql(keys))
-    using before, after into changes, target, moved;
+      array_to_string(pieces, ','), whodunit.key_sql(keys), whodunit.key_sql(new_keys), whodunit.key_sql(keys), source);
+  end $$`,
+
+  // One row. Its columns' names are those of a row without values, since json may hold what does not parse; and it is
+  // taken apart once, not for every mention of a column
+  `create or replace function whodunit.capture_any(before anyelement, after anyelement, relation oid, operation text, plan json,
+    out changes text, out target text, out moved text)
+  language plpgsql ${pinned} ${everySetting} as $$
+  declare
+    present text[];
+  begin
+    execute 'select array(select json_object_keys(row_to_json(r))) from (select t.* from (values (1)) v left join (select ($1).* where false) t on true) r'
+      using after into present;
+    execute whodunit.any_sql(relation, operation, plan, present, '(select ($1).* offset 0) o, (select ($2).* offset 0) n')
+      using before, after into changes, target, moved;
     target := ${storedKeySql('target')};
     moved := ${storedKeySql('moved')};
   end $$`,

@@ -7,6 +7,7 @@ import {
   createTriggers,
   dropCapture,
   enableTriggers,
+  grantRows,
   hasTriggers,
   sweep,
   triggerName,
@@ -87,9 +88,13 @@ export const postgres: Dialect = {
   capture: {
     catalogue: readCatalogue,
     text: captureText,
-    install: (plan) => [createFunction(plan), ...createTriggers(plan)],
+    install: (plan) => [createFunction(plan), ...createTriggers(plan), ...grantRows(plan)],
     // a renamed table keeps a trigger that calls the function of its old name, which another table may have by now
-    replace: (plan) => [createFunction(plan), ...(hasTriggers(plan) ? [] : createTriggers(plan))],
+    replace: (plan) => [
+      createFunction(plan),
+      ...(hasTriggers(plan) ? [] : createTriggers(plan)),
+      ...grantRows(plan),
+    ],
     enable: enableTriggers,
     remove: dropCapture,
     sweep: [sweep],
