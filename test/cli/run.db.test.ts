@@ -112,6 +112,9 @@ describe('run', () => {
 
   it('keeps other runs and migrations out, until it ends or is killed, but no schema change and no writer', async () => {
     await shop.run('migrate')
+    await shop.pool.query(
+      `do $$ begin execute format('alter database %I set default_transaction_isolation = ''repeatable read''', current_database()); end $$`,
+    )
     shop.write('slow.cjs', `console.log(process.pid); setTimeout(() => {}, 60_000)`)
     const slow = shop.start('run', '--', node, 'slow.cjs')
     const [pid] = (await once(slow.stdout!, 'data')) as [Buffer]

@@ -6,9 +6,13 @@ const runs = `hashtextextended('whodunit run', 0)`
 /** Held by each step of a migration. */
 const steps = `hashtextextended('whodunit migrate', 0)`
 
+/** Whatever the default is: what others did before they let go of a lock has to be seen, and nothing kept from them. */
+const readCommitted = 'set transaction isolation level read committed'
+
 // Locks of transactions, not of sessions: they work behind a transaction pooler, and end with the connection
 
 export const alone: TrailDialect['alone'] = async (run, work, inRun = false) => {
+  await run(readCommitted)
   await run(`set local lock_timeout = '5s'`)
   if (!inRun) await lock(run, `select pg_advisory_xact_lock_shared(${runs})`)
   await run(`set local lock_timeout = '60s'`)
@@ -24,6 +28,7 @@ export const alone: TrailDialect['alone'] = async (run, work, inRun = false) => 
 /** An open transaction that holds no snapshot and no lock of a table: neither VACUUM nor CREATE INDEX CONCURRENTLY waits. */
 export const hold: NonNullable<TrailDialect['hold']> = (session, wait, work) =>
   session.transaction(async (run) => {
+    await run(readCommitted)
     await run(
       `select set_config(name, '0', true) from pg_settings
        where name in ('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout')`,
