@@ -454,12 +454,9 @@ function installedTriggers({ table: { installed } }: TablePlan): string[] {
 /** To record the rows that a TRUNCATE removes, the owner of the trail has to read them. */
 export function grantRows({ truncateRows, table: of }: TablePlan): readonly string[] {
   if (!truncateRows) return []
-  return [
-    `do $$ begin if exists (select from pg_roles where rolname = 'whodunit_owner') then
-      ${`grant usage on schema ${name(of.schema)} to whodunit_owner`};
-      ${`grant select on ${table(of)} to whodunit_owner`};
-    end if; end $$`,
-  ]
+  const grants = `grant usage on schema ${name(of.schema)} to whodunit_owner; grant select on ${table(of)} to whodunit_owner;`
+  const block = `begin if exists (select from pg_roles where rolname = 'whodunit_owner') then ${grants} end if; end`
+  return [`do ${dollarQuote(block)}`]
 }
 
 /** Whether the triggers that stand are those that are planned, so that to replace the function is enough. */
