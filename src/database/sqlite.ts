@@ -1,10 +1,11 @@
 import type { AuditDatabase } from '../core/internal.ts'
 import { sqlite } from '../dialect/sqlite/index.ts'
 import { betterSqlite3Driver, type BetterSqlite3Like } from '../driver/better-sqlite3.ts'
+import { libsqlDriver, type LibsqlLike, type LibsqlTransactionLike } from '../driver/libsql.ts'
 import { nodeSqliteDriver, type NodeSqliteLike } from '../driver/node-sqlite.ts'
 import { createDatabase } from '../store/store.ts'
 
-export type { BetterSqlite3Like, NodeSqliteLike }
+export type { BetterSqlite3Like, LibsqlLike, LibsqlTransactionLike, NodeSqliteLike }
 
 export interface SqliteOptions {
   /**
@@ -47,4 +48,18 @@ export function fromNodeSqlite<T extends NodeSqliteLike>(
   options: SqliteOptions = {},
 ): AuditDatabase<T, NodeSqliteLike> {
   return createDatabase(sqlite(options), nodeSqliteDriver(client, options))
+}
+
+/**
+ * SQLite over local files of `@libsql/client`.
+ *
+ * The client given stays as it is; `audit.client` is a view of it that carries the context. `audit.in()` takes what
+ * `client.transaction()` answers. Remote databases are not supported yet.
+ *
+ * @throws AUDIT_CLIENT_UNKNOWN for anything but a client; AUDIT_DATABASE_UNSUPPORTED for a remote one
+ * @example
+ * const audit = createAudit({ ...config, database: fromLibsql(createClient({ url: 'file:shop.db' })) })
+ */
+export function fromLibsql<T extends LibsqlLike>(client: T): AuditDatabase<T, LibsqlTransactionLike> {
+  return createDatabase(sqlite(), libsqlDriver(client))
 }

@@ -1,7 +1,12 @@
 import { AuditError } from '../core/internal.ts'
 import { type Carrier, createCarrier, noContext } from './base/sqlite/carrier.ts'
 import { type SyncConnection, toSqlite } from './base/sqlite/connection.ts'
-import { createLibraryTransaction, createSession, type LibraryTransaction } from './base/sqlite/session.ts'
+import {
+  createLibraryTransaction,
+  createSession,
+  type LibraryTransaction,
+  syncParts,
+} from './base/sqlite/session.ts'
 import { splitStatements, type StatementKind, statementKind } from './base/sqlite/statement.ts'
 import type { Driver } from './driver.ts'
 
@@ -27,8 +32,8 @@ export function betterSqlite3Driver<T extends BetterSqlite3Like>(
   const own = (): SyncConnection => (inMemory ? plain : (opened ??= second(database, plain, context)))
   return {
     client,
-    writing: createSession(own, library, 'outside'),
-    reading: createSession(own, library, 'inside'),
+    writing: createSession(syncParts(own, library, 'outside'), library),
+    reading: createSession(syncParts(own, library, 'inside'), library),
     asApplication: async (sql, parameters) => rowsOf(database.prepare(sql), parameters),
     in: (transaction) => {
       if ((transaction as unknown) !== client) {

@@ -83,7 +83,7 @@ const native =
   (sql, given = []) => {
     const parameters = given as SQLInputValue[]
     const statement = client.prepare(sql)
-    if (statement.columns().length > 0) return { rows: statement.all(...parameters) as never[] }
+    if (statement.columns().length > 0) return { rows: statement.all(...parameters) }
     const { changes, lastInsertRowid } = statement.run(...parameters)
     return {
       rows: [],

@@ -140,6 +140,7 @@ export function partsOf(text: string): unknown[] {
   return [skip ? 1 : null, ...[0, 1, 2, 3].map((index) => parts[index] || null)]
 }
 
-function isMissing(error: unknown): boolean {
+/** Whether the trail is not there, so that nothing would record. */
+export function isMissing(error: unknown): boolean {
   return /no such table: (main\.)?whodunit_/.test(String((error as { message?: unknown } | null)?.message))
 }

@@ -22,5 +22,13 @@ export function isBusy(error: unknown): boolean {
   const { code, errcode, rawCode } = (error ?? {}) as { code?: unknown; errcode?: unknown; rawCode?: unknown }
   const number = typeof errcode === 'number' ? errcode : rawCode
   if (typeof number === 'number') return (number & 0xff) === 5 || (number & 0xff) === 6
-  return /^SQLITE_(BUSY|LOCKED)/.test(String(code))
+  return typeof code === 'string' && /^(SQLITE_(BUSY|LOCKED)|TRANSACTION_ACTIVE)/.test(code)
+}
+
+/** The one connection there is, is in a transaction. */
+export class Waiting extends Error {
+  readonly code = 'SQLITE_BUSY'
+  constructor() {
+    super('a transaction stayed open')
+  }
 }

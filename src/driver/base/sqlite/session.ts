@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RunSql, Session } from '../../../dialect/dialect.ts'
-import { isBusy, type SyncConnection } from './connection.ts'
+import type { RunSql, Session, SqlRow } from '../../../dialect/dialect.ts'
+import { isBusy, type SyncConnection, Waiting } from './connection.ts'
+
+type Now<T> = T | Promise<T>
+type Rows = readonly SqlRow[]
 
 /** Milliseconds that the library waits for others, without blocking the process. */
 const patience = 5_000
@@ -23,91 +26,94 @@ export function createLibraryTransaction(): LibraryTransaction {
   }
 }
 
-/**
- * A session of the library. `own` answers a connection beside the application's, or the application's itself where the
- * database is in memory; then the library waits for its transactions, and reads in them.
- */
-export function createSession(
-  own: () => SyncConnection,
-  library: LibraryTransaction,
-  reads: 'inside' | 'outside',
-): Session {
-  const run: RunSql = async (sql, parameters) =>
-    patiently(() => {
-      const connection = own()
-      if (library.open || (reads === 'outside' && connection.inTransaction())) throw new Waiting()
-      return connection.run(sql, parameters)
-    })
+/** What a session stands on. What fails with SQLITE_BUSY is tried again. */
+export interface SessionParts {
+  /** A statement by itself. */
+  run(sql: string, parameters?: readonly unknown[]): Now<Rows>
+  /** A statement that must not see what is not committed. */
+  runOutside(sql: string, parameters?: readonly unknown[]): Now<Rows>
+  begin(): Now<OwnTransaction>
+}
+
+export interface OwnTransaction {
+  run(sql: string, parameters?: readonly unknown[]): Now<Rows>
+  commit(): Now<unknown>
+  /** Done when the call returns. */
+  rollback(): void
+}
+
+export function createSession(parts: SessionParts, library: LibraryTransaction): Session {
+  const run: RunSql = async (sql, parameters) => patiently(() => parts.run(sql, parameters))
+  const runOutside: RunSql = async (sql, parameters) => patiently(() => parts.runOutside(sql, parameters))
   return {
     run,
-    // several statements that have to see the same are of no use here: what is open is waited for
-    connection: async (fn) =>
-      fn(async (sql, parameters) => patiently(() => outside(own(), library).run(sql, parameters))),
+    connection: async (fn) => fn(runOutside),
     async transaction(fn) {
-      const until = Date.now() + 10 * patience
-      for (;;) {
-        const attempt = await begin(own, library)
+      for (const until = Date.now() + 10 * patience; ; await sleep(5)) {
+        const own = await patiently(() => parts.begin())
+        let gone = false
+        const giveWay = (): void => {
+          gone = true
+          library.open = undefined
+          own.rollback()
+        }
+        library.open = giveWay
         try {
-          const result = await fn(async (sql, parameters) => attempt.run(sql, parameters))
-          await patiently(() => attempt.run('commit'))
+          const result = await fn(async (sql, parameters) => {
+            if (gone) throw new Waiting()
+            return own.run(sql, parameters)
+          })
+          await patiently(() => {
+            if (gone) throw new Error('the transaction gave way to one of the application')
+            return own.commit()
+          })
+          library.open = undefined
           return result
         } catch (error) {
-          if (!attempt.gaveWay() || Date.now() > until) throw error
-        } finally {
-          attempt.end()
+          if (!gone) giveWay()
+          else if (Date.now() < until) continue
+          throw error
         }
-        await sleep(5)
       }
     },
   }
 }
 
-interface Attempt {
-  run: SyncConnection['run']
-  gaveWay(): boolean
-  end(): void
-}
-
-async function begin(own: () => SyncConnection, library: LibraryTransaction): Promise<Attempt> {
-  const connection = await patiently(() => {
-    const free = outside(own(), library)
-    free.run('begin immediate')
-    return free
-  })
-  let gone = false
-  const end = (): void => {
-    if (!gone && connection.inTransaction()) connection.run('rollback')
-    gone = true
-    if (library.open === end) library.open = undefined
+/**
+ * The parts over connections whose statements are done at once. `own` answers a connection beside the application's, or
+ * that of the application itself, where the database is in memory; then the library waits for open transactions, and
+ * reads in them.
+ */
+export function syncParts(
+  own: () => SyncConnection,
+  library: LibraryTransaction,
+  reads: 'inside' | 'outside',
+): SessionParts {
+  const free = (connection: SyncConnection): SyncConnection => {
+    if (library.open || connection.inTransaction()) throw new Waiting()
+    return connection
   }
-  library.open = end
-  let ended = false
   return {
     run(sql, parameters) {
-      if (gone) throw new Waiting()
-      const rows = connection.run(sql, parameters)
-      if (sql === 'commit') ended = true
-      return rows
+      if (reads === 'inside' && !library.open) return own().run(sql, parameters)
+      return free(own()).run(sql, parameters)
     },
-    gaveWay: () => gone && !ended,
-    end,
+    runOutside: (sql, parameters) => free(own()).run(sql, parameters),
+    begin() {
+      const connection = free(own())
+      connection.run('begin immediate')
+      return {
+        run: (sql, parameters) => connection.run(sql, parameters),
+        commit: () => connection.run('commit'),
+        rollback: () => {
+          if (connection.inTransaction()) connection.run('rollback')
+        },
+      }
+    },
   }
 }
 
-function outside(connection: SyncConnection, library: LibraryTransaction): SyncConnection {
-  if (library.open || connection.inTransaction()) throw new Waiting()
-  return connection
-}
-
-/** Others hold the database, or the one connection there is. */
-class Waiting extends Error {
-  readonly code = 'SQLITE_BUSY'
-  constructor() {
-    super('a transaction of the application stayed open')
-  }
-}
-
-export async function patiently<T>(work: () => T | Promise<T>): Promise<T> {
+async function patiently<T>(work: () => Now<T>): Promise<T> {
   const until = Date.now() + patience
   for (let tries = 0; ; tries++) {
     try {
