@@ -116,7 +116,10 @@ function checked(client: LibsqlLike): Client {
   )
 }
 
-const fill = (text: string): { sql: string; args: unknown[] } => ({ sql: fillRow, args: partsOf(text) })
+const fill = (text: string): { sql: string; args: unknown[] } => ({
+  sql: fillRow,
+  args: [...partsOf(text), null],
+})
 
 /** The methods that run statements. A context goes with them in one call, which nothing can come between. */
 function wrap(original: Client, library: LibraryTransaction): Client {

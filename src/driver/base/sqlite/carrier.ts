@@ -5,7 +5,7 @@ import type { StatementKind } from './statement.ts'
 
 /** The number of a transaction is the id of its first entry. */
 const nextId = '(select coalesce(max(id), 0) + 1 from whodunit_entry)'
-export const fillRow: string = `update whodunit_context set skip = ?, actor = ?, request_id = ?, tenant = ?, context = ?, tx = coalesce(tx, ${nextId}) where id = 1`
+export const fillRow: string = `update whodunit_context set skip = ?, actor = ?, request_id = ?, tenant = ?, context = ?, tx = coalesce(tx, ?, ${nextId}) where id = 1`
 export const emptyRow = `update whodunit_context set skip = null, actor = null, request_id = null, tenant = null, context = null, tx = null, skipped = '' where id = 1`
 
 /** Carries the context of the calling code into the statements of one connection. */
@@ -52,7 +52,7 @@ export function createCarrier(
       }
       // what is skipped leaves a mark in the row, also where a function answers
       if (!byFunction || text.startsWith(skipMark)) {
-        connection.run(fillRow, parts)
+        connection.run(fillRow, [...parts, tx])
         filled = true
       }
       known = text
@@ -64,10 +64,11 @@ export function createCarrier(
   /** Must come before every commit: the row would speak for whoever writes next. */
   function empty(): void {
     if (filled && connection.inTransaction()) {
-      const changes = connection.run('select changes() as rows')[0]!['rows']
+      const [before] = connection.run('select changes() as rows, tx from whodunit_context where id = 1')
+      tx = before!['tx'] // a commit that fails leaves the transaction open
       connection.run(emptyRow)
       // the application may ask SQL for changes() after its commit; emptying the row has left 1
-      if (Number(changes) === 0) connection.run('update whodunit_context set id = id where id = 0')
+      if (Number(before!['rows']) === 0) connection.run('update whodunit_context set id = id where id = 0')
     }
     known = undefined
     filled = false
@@ -87,15 +88,33 @@ export function createCarrier(
     connection.run('begin immediate')
     try {
       fill(text)
+      return keepingWhatStays(execute)
+    } finally {
+      // what fails here has its error already, or it is that of the commit
+      if (connection.inTransaction()) connection.run('rollback')
+      forget()
+    }
+  }
+
+  /** A statement that fails undoes itself, or by OR FAIL a part of itself, and the rest is committed, as without us. */
+  function keepingWhatStays<T>(execute: () => T): T {
+    let failed = true
+    try {
       const result = execute()
+      failed = false
       empty()
       connection.run('commit')
       return result
     } catch (error) {
-      if (connection.inTransaction()) connection.run('rollback')
+      if (failed && connection.inTransaction()) {
+        try {
+          empty()
+          connection.run('commit')
+        } catch {
+          // the first error says more, and what stays is rolled back
+        }
+      }
       throw error
-    } finally {
-      forget()
     }
   }
 

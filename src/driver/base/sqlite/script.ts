@@ -6,7 +6,7 @@ import { splitStatements, statementKind } from './statement.ts'
  * transaction gets one of its own. `inside`: the text runs in an open transaction.
  */
 export function scriptWithContext(text: string, context: string, inside = false): string {
-  const values = partsOf(context).map(literal)
+  const values = [...partsOf(context), null].map(literal)
   const fill = fillRow.replaceAll('?', () => values.shift()!)
   let open = inside
   let known = false
