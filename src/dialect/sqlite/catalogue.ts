@@ -25,14 +25,14 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
   )
   const columns = grouped(
     await run(
-      `select m.name as "table", c.name, c.type, c."notnull", c.pk from sqlite_master m, pragma_table_xinfo(m.name) c
+      `select m.name as "table", c.name, c.type, c."notnull", c.pk from sqlite_master m, pragma_table_xinfo(m.name, '${schema}') c
        where m.type = 'table' and c.hidden <> 1 and ${ours} order by m.name, c.cid`,
     ),
   )
   const indexes = grouped(
     await run(
-      `select m.name as "table", i.name as "index", i.origin, i.partial, x.name, x.coll from sqlite_master m, pragma_index_list(m.name) i,
-         pragma_index_xinfo(i.name) x
+      `select m.name as "table", i.name as "index", i.origin, i.partial, x.name, x.coll from sqlite_master m, pragma_index_list(m.name, '${schema}') i,
+         pragma_index_xinfo(i.name, '${schema}') x
        where m.type = 'table' and i."unique" = 1 and x.key = 1 and ${ours} order by m.name, i.seq desc, x.seqno`,
     ),
   )
