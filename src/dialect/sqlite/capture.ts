@@ -3,7 +3,7 @@ import type { PlannedColumn, TablePlan } from '../../capture/plan.ts'
 import type { ContextSource } from './context.ts'
 import { contextLine } from './lines.ts'
 import { literal, name } from './quote.ts'
-import { differs, json, keyText, of, plainText, type Row } from './values.ts'
+import { differs, encoded, keyText, listed, of, plainText, type Row } from './values.ts'
 
 /** The events of a table, each with a trigger of its own. */
 const events = ['replace', 'overwrite', 'insert', 'update', 'delete'] as const
@@ -33,8 +33,9 @@ export function createTriggers(plan: TablePlan, source: ContextSource): readonly
     make('overwrite', updating, replaced(plan, source, keys, true), conflicts(plan, keys, true))
   }
   if (actions.create) make('insert', 'after insert', captured(plan, source, wholeRow(plan, 'new', 'CREATE')))
-  if (actions.update || (plan.softDelete && (actions.softDelete || actions.restore)))
-    make('update', 'after update', captured(plan, source, update(plan)))
+  const updates = actions.update || (plan.softDelete && (actions.softDelete || actions.restore))
+  if (updates && counted(plan) !== '')
+    make('update', 'after update', captured(plan, source, update(plan)), counted(plan))
   if (actions.delete) make('delete', 'after delete', captured(plan, source, wholeRow(plan, 'old', 'DELETE')))
   return made
 }
@@ -46,10 +47,7 @@ export function dropTriggers(table: Pick<CatalogueTable, 'name' | 'capture'>): r
 /** The facts of one entry as expressions, and where they come from. */
 interface Facts {
   readonly action: string
-  /** Pairs, each behind a comma. Empty text where nothing changed, which only an update can do. */
   readonly changes: string
-  /** Of an update, pairs that are recorded beside others, and make no entry by themselves. */
-  readonly ignored?: string
   /** The row that gives the key, and that which gives label and subject. */
   readonly before: Row
   readonly after: Row
@@ -59,7 +57,7 @@ interface Facts {
 }
 
 function captured(plan: TablePlan, context: ContextSource, facts: Facts): readonly string[] {
-  const { from, where, changes } = withChanges(facts)
+  const { from, where } = facts
   const columns: [string, string | null][] = [
     ['tx', 'c.tx'],
     ['action', facts.action],
@@ -67,7 +65,7 @@ function captured(plan: TablePlan, context: ContextSource, facts: Facts): readon
     ['target_id', plan.key.length > 0 ? keyText(plan, facts.before) : null],
     ['moved_to', moved(plan, facts)],
     ['label', label(plan, facts.after)],
-    ['changes', `'{' || substr(${changes}, 2) || '}'`],
+    ['changes', facts.changes],
     ['subject', plan.subject ? `substr(${plainText(plan.subject, facts.after)}, 1, 200)` : null],
     ['category', plan.category === null ? null : literal(plan.category)],
     ['severity', plan.severity === null ? null : literal(plan.severity)],
@@ -89,20 +87,6 @@ function captured(plan: TablePlan, context: ContextSource, facts: Facts): readon
     `insert into whodunit_entry (${names}) select ${given.map(([, value]) => value).join(', ')} ${source}`,
     ...(plan.allowSkip && facts.before !== 'x' ? [skipped(plan, context)] : []),
   ]
-}
-
-/** Of an update, the changes are made first, to see whether there are any. */
-function withChanges({ changes, ignored, from, where }: Facts): {
-  from: string
-  where: readonly string[]
-  changes: string
-} {
-  if (ignored === undefined) return { from, where, changes }
-  return {
-    from: `${from}, (select ${changes} as changes${ignored && `, ${ignored} as ignored`}) r`,
-    where: [`r.changes <> ''`, ...where],
-    changes: ignored ? 'r.changes || r.ignored' : 'r.changes',
-  }
 }
 
 /** One entry a transaction and table: a trigger of the context's row writes it. */
@@ -129,19 +113,32 @@ function label(plan: TablePlan, row: Row): string | null {
 }
 
 function update(plan: TablePlan): Facts {
-  const piece = (column: PlannedColumn): string =>
-    `case when ${differs(column)} then ${literal(`,${JSON.stringify(column.name)}:[`)} || ${json(plan, column, 'old')} || ',' || ${json(plan, column, 'new')} || ']' else '' end`
-  const recorded = plan.columns.filter((column) => column.recorded)
-  const ignored = recorded.filter((column) => column.ignored)
+  const [before, after] = ['v.column3', 'v.column4']
+  const pair = `v.column1 || ${encoded(plan, before)} || ',' || ${encoded(plan, after)} || ']'`
+  const changed = `${before} is not ${after} collate binary or typeof(${before}) <> typeof(${after})`
   return {
     action: actionOfUpdate(plan),
-    changes: joined(recorded.filter((column) => !column.ignored).map(piece)),
-    ignored: ignored.length > 0 ? joined(ignored.map(piece)) : '',
+    changes: object(pair, `${listed(recorded(plan), ['old', 'new'])} where ${changed}`),
     before: 'old',
     after: 'new',
     from: '',
     where: notRecorded(plan),
   }
+}
+
+function recorded(plan: TablePlan): readonly PlannedColumn[] {
+  return plan.columns.filter((column) => column.recorded)
+}
+
+/** The JSON of pairs, each of which has a comma in front. */
+function object(pair: string, from: string): string {
+  return `(select '{' || substr(group_concat(${pair}, ''), 2) || '}' from ${from})`
+}
+
+/** An update makes an entry if one of these has changed; what is ignored is recorded beside others alone. */
+function counted(plan: TablePlan): string {
+  const columns = plan.columns.filter((column) => column.recorded && !column.ignored)
+  return joined(columns.map(differs), ' or ')
 }
 
 function actionOfUpdate({ softDelete }: TablePlan): string {
@@ -163,18 +160,14 @@ function notRecorded(plan: TablePlan): string[] {
 }
 
 function wholeRow(plan: TablePlan, row: Row, action: 'CREATE' | 'DELETE'): Facts {
-  const [begin, end] = action === 'CREATE' ? ['null,', ']'] : ['', ',null]']
-  const pieces = plan.columns
-    .filter((column) => column.recorded)
-    .map((column, index, { length }) => {
-      const before = index === 0 ? '' : end
-      const key = literal(`${before},${JSON.stringify(column.name)}:[${begin}`)
-      return `${key} || ${json(plan, column, row)}${index === length - 1 ? ` || ${literal(end)}` : ''}`
-    })
-  return { action: `'${action}'`, changes: joined(pieces), before: row, after: row, from: '', where: [] }
+  const value = encoded(plan, 'v.column3')
+  const pair =
+    action === 'CREATE' ? `v.column1 || 'null,' || ${value} || ']'` : `v.column1 || ${value} || ',null]'`
+  const changes = object(pair, listed(recorded(plan), [row]))
+  return { action: `'${action}'`, changes, before: row, after: row, from: '', where: [] }
 }
 
-/** Rows that REPLACE removes: their DELETE triggers fire only where \`recursive_triggers\` is on. */
+/** Rows that REPLACE removes: their DELETE triggers fire only where `recursive_triggers` is on. */
 function replaced(
   plan: TablePlan,
   context: ContextSource,
@@ -221,11 +214,10 @@ function another(plan: TablePlan): string {
 /** Terms that one expression joins: SQLite bounds how deep it may be (1000), and how many arguments a function has (127). */
 const chunk = 90
 
-function joined(pieces: readonly string[]): string {
-  if (pieces.length === 0) return `''`
-  if (pieces.length <= chunk) return pieces.join(' || ')
+function joined(pieces: readonly string[], by: ' || ' | ' or ' = ' || '): string {
+  if (pieces.length <= chunk) return pieces.join(by)
   const groups = Array.from({ length: Math.ceil(pieces.length / chunk) }, (_, n) =>
     pieces.slice(n * chunk, (n + 1) * chunk),
   )
-  return groups.map((group) => `(${group.join(' || ')})`).join(' || ')
+  return groups.map((group) => `(${group.join(by)})`).join(by)
 }

@@ -7,7 +7,7 @@ export function squeezed(name: string): string {
 }
 
 /** A text without any of these holds no name of the list, in whatever way it is written. */
-const stems = [
+export const secretStems: readonly string[] = [
   'pass', 'pwd', 'secret', 'token', 'key', 'credential', 'authorization', 'cookie', 'jwt', 'otp', 'pin', 'cvv', 'cvc', 'ssn',
   'iban', 'salt', 'card', 'account', 'recovery', 'backup', 'session',
 ] // prettier-ignore
@@ -21,9 +21,6 @@ const longEnough = 6
  */
 export const secretTable: readonly string[] = [
   `drop table if exists whodunit_secret`,
-  `drop table if exists whodunit_secret_stem`,
-  `create table whodunit_secret_stem (stem text not null)`,
-  `insert into whodunit_secret_stem (stem) values ${stems.map((stem) => `('${stem}')`).join(', ')}`,
   `create table whodunit_secret (word text not null, pattern text not null)`,
   `insert into whodunit_secret (word, pattern) values ${secretWords
     .flatMap((words) => patternsOf(words).map((pattern) => [words.replaceAll(' ', ''), pattern]))

@@ -86,7 +86,7 @@ export const dropViews: readonly string[] = views.map((view) => `drop view if ex
 
 export const removeTrail: readonly string[] = [
   ...dropViews,
-  ...['replacing', 'context', 'secret', 'secret_stem', 'entry', 'policy', 'trail'].map(
+  ...['replacing', 'context', 'secret', 'entry', 'policy', 'trail'].map(
     (table) => `drop table if exists whodunit_${table}`,
   ),
 ]

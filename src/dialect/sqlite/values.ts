@@ -1,6 +1,6 @@
 import type { PlannedColumn, TablePlan } from '../../capture/plan.ts'
 import { literal, name } from './quote.ts'
-import { squeezed } from './secrets.ts'
+import { secretStems, squeezed } from './secrets.ts'
 
 /** Beyond these, JavaScript would round: such an integer is recorded as text. */
 const largest = '9007199254740991'
@@ -9,54 +9,60 @@ export type Row = 'old' | 'new' | 'x'
 
 const masked = `'{"$":"masked"}'`
 
-/** A value in the text of JSON, whatever its storage class: SQLite decides that by the value, not by the column. */
-export function json(plan: TablePlan, column: PlannedColumn, row: Row): string {
-  const value = of(column, row)
-  if (column.redaction !== 'keep') return `case when ${value} is null then 'null' else ${masked} end`
-  if (column.form === 'native') return integer(value)
-  const classes = [
-    `when 'text' then ${text(plan, column, value)}`,
-    `when 'integer' then ${integer(value)}`,
-    `when 'null' then 'null'`,
-    `when 'real' then ${real(value)}`,
-  ]
-  if (!holdsText(column.type)) classes.push(classes.shift()!) // the likely one first
-  return `case typeof(${value}) ${classes.join(' ')} else ${blob(plan, column, value)} end`
+/** How the values of a column are taken: as the fourth of {@link listed}. */
+const taken = { openly: 0, json: 1, masked: 2, withoutLook: 3 } as const
+
+/**
+ * The recorded columns as a table of rows, so that the text that encodes a value stands in a trigger once, not once a
+ * column: SQLite parses all triggers whenever a connection opens. `+` takes a value without its column's affinity.
+ */
+export function listed(columns: readonly PlannedColumn[], rows: readonly Row[]): string {
+  return `(values ${columns
+    .map((column) => {
+      const values = rows.map((row) => `+${of(column, row)}`)
+      return `(${[literal(`,${JSON.stringify(column.name)}:[`), howTaken(column), ...values].join(', ')})`
+    })
+    .join(', ')}) v`
 }
 
-/** Whether text is what a column of this type is meant for. */
+function howTaken(column: PlannedColumn): number {
+  if (column.redaction !== 'keep') return taken.masked
+  if (column.form === 'json') return taken.json
+  return holdsText(column.type) ? taken.openly : taken.withoutLook
+}
+
+/** Whether text is what a column of this type is meant for: there, a look is taken whether it is JSON. */
 function holdsText(type: string): boolean {
-  return !/int|real|floa|doub/i.test(type) && (type === '' || /char|clob|text|json|blob|any/i.test(type))
+  return !/int|real|floa|doub/i.test(type) && (type === '' || /char|clob|text|blob|any/i.test(type))
+}
+
+/** A value of the list in the text of JSON, whatever its storage class: SQLite decides that by the value. */
+export function encoded(plan: TablePlan, value: string): string {
+  const how = 'v.column2'
+  const limit = plan.maxValueBytes
+  // length() counts characters, and of a text only those before a NUL
+  const cut = `when length(${value}) > ${Math.floor(limit / 4)} and length(cast(${value} as blob)) > ${limit} then '{"$":"cut","length":' || length(${value}) || '}'`
+  const look = `${how} < ${taken.masked} and (${how} = ${taken.json} or ${mayBeJson(value)})`
+  const secret = `case when json_valid(${value}) then ${hasSecret(plan, value)} else ${how} = ${taken.json} end`
+  const hides = `when ${look} and ${maySecret(plan, value)} and ${secret} then ${masked}`
+  return `case when ${value} is null then 'null' when ${how} = ${taken.masked} then ${masked} else case typeof(${value}) when 'text' then case ${cut} ${hides} else json_quote(${value}) end when 'integer' then ${integer(value)} when 'real' then ${real(value)} else ${blob(plan, value)} end end`
 }
 
 function integer(value: string): string {
   return `case when ${value} between -${largest} and ${largest} then ${value} else '"' || ${value} || '"' end`
 }
 
-function text(plan: TablePlan, column: PlannedColumn, value: string): string {
-  const cut = `when length(${value}) > ${Math.floor(plan.maxValueBytes / 4)} and length(cast(${value} as blob)) > ${plan.maxValueBytes} then '{"$":"cut","length":' || length(${value}) || '}'`
-  const secret =
-    column.form === 'json'
-      ? ` when ${maySecret(plan, value)} and (not json_valid(${value}) or ${hasSecret(plan, value)}) then ${masked}`
-      : holdsText(column.type)
-        ? ` when ${mayBeJson(value)} and ${maySecret(plan, value)} and json_valid(${value}) and ${hasSecret(plan, value)} then ${masked}`
-        : ''
-  return `case ${cut}${secret} else json_quote(${value}) end`
-}
-
 /** JSON may stand in any text, since there is no type of it: by its first character, which may be white space. */
 function mayBeJson(value: string): string {
-  const from = (low: string, high: string): string =>
-    `${value} >= '${low}' collate binary and ${value} < '${high}' collate binary`
-  return `(${from('[', '\\')} or ${from('{', '|')} or ${value} < '!' collate binary)`
+  const [from, to] = [`${value} collate binary >=`, `${value} collate binary <`]
+  return `(${to} '!' or ${from} '[' and (${to} '\\' or ${from} '{' and ${to} '|'))`
 }
 
 /** A plain look at the text, since few texts have to be parsed. An escape may hide a name. */
 function maySecret(plan: TablePlan, value: string): string {
-  const named = plan.nestedSecrets
-    .map((secret) => ` or instr(w.text, ${literal(secret.toLowerCase())})`)
-    .join('')
-  return `exists (select 1 from (select lower(${value}) as text limit 1) w where instr(w.text, '\\u')${named} or exists (select 1 from whodunit_secret_stem s where instr(w.text, s.stem)))`
+  const words = ['\\u', ...secretStems, ...plan.nestedSecrets.map((secret) => secret.toLowerCase())]
+  const looks = words.map((word) => `instr(w.text, ${literal(word)})`)
+  return `(select ${looks.join(' or ')} from (select lower(${value}) as text limit 1) w)`
 }
 
 function hasSecret(plan: TablePlan, value: string): string {
@@ -71,9 +77,9 @@ function real(value: string): string {
   return `case when abs(${value}) > 1.7976931348623157e308 then case when ${value} > 0 then '"Infinity"' else '"-Infinity"' end when cast(printf('%!.15g', ${value}) as real) = ${value} then printf('%!.15g', ${value}) else printf('%!.17g', ${value}) end`
 }
 
-function blob(plan: TablePlan, column: PlannedColumn, value: string): string {
-  if (column.form === 'json') return masked // JSON in binary, which older versions cannot look into
-  return `case when length(${value}) * 2 > ${plan.maxValueBytes} then '{"$":"cut","length":' || length(${value}) || '}' else '{"$":"blob","hex":"' || hex(${value}) || '"}' end`
+/** JSON in binary, which older versions cannot look into, is hidden where JSON is meant. */
+function blob(plan: TablePlan, value: string): string {
+  return `case when v.column2 = ${taken.json} then ${masked} when length(${value}) * 2 > ${plan.maxValueBytes} then '{"$":"cut","length":' || length(${value}) || '}' else '{"$":"blob","hex":"' || hex(${value}) || '"}' end`
 }
 
 /** Whether the stored images differ: by type, and by every byte whatever the column's collation. */
