@@ -139,6 +139,21 @@ test('a text that differs in case alone, and 1 beside 1.0 where types are free, 
   ])
 })
 
+test('texts that look like equal numbers are different texts, whatever columns stand beside them', async () => {
+  const world = await sqliteWorld(
+    `create table item (id integer primary key, n numeric, t text, b blob); insert into item values (1, 1, '1', 1)`,
+  )
+  const update = `update item set t = '01'; update item set t = '1.0', n = '1.0'; update item set b = '1'; update item set b = 1.0`
+  world.client.exec(update)
+  if (!noCli) spawnSync(cli, [world.file, update])
+  const expected = [{ t: ['1', '01'] }, { t: ['01', '1.0'] }, { b: [1, '1'] }, { b: ['1', 1] }]
+  const again = [{ t: ['1.0', '01'] }, { t: ['01', '1.0'] }, { b: [1, '1'] }, { b: ['1', 1] }]
+  expect((await world.changes()).map(({ changes }) => changes)).toEqual([
+    ...expected,
+    ...(noCli ? [] : again),
+  ])
+})
+
 test.each([
   ['{"userName": "ann", "apiToken": "s3cret"}', true],
   ['[{"headers": {"X-Api-Key": "s3cret"}}]', true],
