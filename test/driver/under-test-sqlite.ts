@@ -40,7 +40,7 @@ export function nodeSqliteUnderTest(client: DatabaseSync, options?: SqliteOption
 }
 
 /** A client of one connection, on which everything takes turns, as it does in an application that has one. */
-export function underTest(
+function underTest(
   database: AuditDatabase,
   statements: StatementsUnderTest,
   touch: () => unknown,

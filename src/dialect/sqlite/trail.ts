@@ -77,7 +77,7 @@ export const trailVersions: readonly (readonly string[])[] = [
 ]
 
 /** Milliseconds since 1970, in functions that old versions have too. */
-export function now(): string {
+function now(): string {
   return `cast(round((julianday('now') - 2440587.5) * 86400000) as integer)`
 }
 

@@ -7,7 +7,7 @@ const type = `substr(e.actor, 1, instr(e.actor, ':') - 1)`
 const iso = (millis: string): string => `strftime('%Y-%m-%dT%H:%M:%fZ', ${millis} / 1000.0, 'unixepoch')`
 
 /** Malformed text, set by hand, must not fail whoever reads the trail. */
-export function readJson(text: string): string {
+function readJson(text: string): string {
   return `case when ${text} is null then '{}' when not json_valid(${text}) then json_object('unreadable', cast(${text} as text)) when json_type(${text}) = 'object' then ${text} else json_object('value', json(${text})) end`
 }
 
