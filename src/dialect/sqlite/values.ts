@@ -58,11 +58,11 @@ function mayBeJson(value: string): string {
   return `(${to} '!' or ${from} '[' and (${to} '\\' or ${from} '{' and ${to} '|'))`
 }
 
-/** A plain look at the text, since few texts have to be parsed. An escape may hide a name. */
+/** A plain look at the text, since few texts have to be parsed. Without a colon there are no names; an escape may hide one. */
 function maySecret(plan: TablePlan, value: string): string {
   const words = ['\\u', ...secretStems, ...plan.nestedSecrets.map((secret) => secret.toLowerCase())]
   const looks = words.map((word) => `instr(w.text, ${literal(word)})`)
-  return `(select ${looks.join(' or ')} from (select lower(${value}) as text limit 1) w)`
+  return `instr(${value}, ':') and (select ${looks.join(' or ')} from (select lower(${value}) as text limit 1) w)`
 }
 
 function hasSecret(plan: TablePlan, value: string): string {
