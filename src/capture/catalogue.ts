@@ -27,7 +27,16 @@ export interface CatalogueTable {
   readonly notInBulk?: string
   /** Capture as it stands in the database; `null` where there is none. */
   readonly installed: InstalledCapture | null
+  /** The name for its capture to be kept under, where it cannot always be that of the table. */
+  readonly capture?: string
+  /** The keys by which an INSERT may replace rows, where the database does not say so by itself. */
+  readonly unique?: {
+    readonly keys: readonly UniqueKey[]
+    /** Without being told to. */ readonly replace: boolean
+  }
 }
+
+export type UniqueKey = readonly { readonly name: string; readonly collation: string }[]
 
 export interface InstalledCapture {
   /** The name under which the database keeps the text: a renamed table still has that of its old name. */

@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type AuditDatabase, AuditError, isAuditError } from '../core/internal.ts'
 import { fromPg, fromPglite, type PgliteLike, type PgPoolLike } from './postgres.ts'
+import { type BetterSqlite3Like, fromBetterSqlite3, fromNodeSqlite, type SqliteOptions } from './sqlite.ts'
 
 /** A database opened by its URL, with the client that the user's project has installed. */
 export interface OpenDatabase {
@@ -21,12 +22,12 @@ export interface OpenOptions {
   readonly clientsFrom?: readonly string[]
 }
 
-const knownForms = 'Give postgres://USER@HOST:PORT/DATABASE or pglite:DIR.'
+const knownForms = 'Give postgres://USER@HOST:PORT/DATABASE, pglite:DIR or sqlite:FILE.'
 const connectTimeout = 10_000
 
 /**
- * Opens `postgres://...` by the user's `pg`, or `pglite:DIR` by the user's `@electric-sql/pglite`, and makes sure that it
- * answers. Not a public path: an application passes its own client to `fromPg` and the like.
+ * Opens `postgres://...` by the user's `pg`, `pglite:DIR` by the user's `@electric-sql/pglite`, or `sqlite:FILE` by the
+ * user's `better-sqlite3`, else by `node:sqlite`, and makes sure that it answers. Not a public path: an application passes its own client to `fromPg` and the like.
  *
  * @throws AUDIT_DATABASE_URL, AUDIT_DATABASE_UNSUPPORTED, AUDIT_DATABASE_UNREACHABLE, AUDIT_DATABASE_LOCKED, AUDIT_CLIENT_MISSING
  */
@@ -36,7 +37,9 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
   if (scheme === 'postgres' || scheme === 'postgresql') return openPostgres(url, clientsFrom)
   if (scheme === 'pglite')
     return openPglite(url.slice('pglite:'.length).replace(/^\/\/(?=.)/, ''), base, clientsFrom)
-  if (scheme && ['mysql', 'mysql2', 'mariadb', 'sqlite', 'sqlite3', 'libsql', 'file'].includes(scheme)) {
+  if (scheme === 'sqlite')
+    return openSqlite(url.slice('sqlite:'.length).replace(/^\/\/(?=.)/, ''), base, clientsFrom)
+  if (scheme && ['mysql', 'mysql2', 'mariadb', 'sqlite3', 'libsql', 'file'].includes(scheme)) {
     throw new AuditError(
       'AUDIT_DATABASE_UNSUPPORTED',
       `"${scheme}:" databases are not supported by this release.`,
@@ -104,6 +107,54 @@ async function openPglite(path: string, base: string, clientsFrom: readonly stri
     throw unreachable(error)
   })
   return { database: fromPglite(client), shared: false, close: () => client.close() }
+}
+
+type Sqlite = { close(): void; prepare(sql: string): { get(): unknown } }
+
+/** `?context=function` behind the file for a trail whose triggers take the context from a function. */
+async function openSqlite(path: string, base: string, clientsFrom: readonly string[]): Promise<OpenDatabase> {
+  const [name, query = ''] = path.split('?') as [string, string?]
+  const file = resolve(base, name)
+  if (name === '' || !existsSync(file) || !statSync(file).isFile()) {
+    throw new AuditError(
+      'AUDIT_DATABASE_URL',
+      name === ''
+        ? 'sqlite: names no file.'
+        : `${file} ${existsSync(file) ? 'is no file' : 'does not exist'}.`,
+      'Give the file that the application opens: no new database is made here.',
+    )
+  }
+  const context = new URLSearchParams(query).get('context') === 'function' ? 'function' : 'row'
+  try {
+    const { client, from } = await openFile(file, clientsFrom)
+    try {
+      client.prepare('select count(*) from sqlite_master').get()
+    } catch (error) {
+      client.close()
+      throw error
+    }
+    return { database: from({ context }), shared: true, close: async () => client.close() }
+  } catch (error) {
+    throw isAuditError(error) ? error : unreachable(error)
+  }
+}
+
+async function openFile(
+  file: string,
+  clientsFrom: readonly string[],
+): Promise<{ client: Sqlite; from(options: SqliteOptions): AuditDatabase }> {
+  try {
+    const { default: Database } = (await load('better-sqlite3', clientsFrom)) as {
+      default: new (file: string) => Sqlite & BetterSqlite3Like
+    }
+    const client = new Database(file)
+    return { client, from: (options) => fromBetterSqlite3(client, options) }
+  } catch (error) {
+    if (!isAuditError(error, 'AUDIT_CLIENT_MISSING')) throw error
+    const { DatabaseSync } = await import('node:sqlite')
+    const client = new DatabaseSync(file, { timeout: 5_000 })
+    return { client, from: (options) => fromNodeSqlite(client, options) }
+  }
 }
 
 /**

@@ -82,14 +82,14 @@ export interface CaptureDialect {
   /** Brings the text up to date without a lock on the table, where the database can. */
   replace(plan: TablePlan): readonly string[]
   enable(plan: TablePlan): readonly string[]
-  remove(table: Pick<CatalogueTable, 'schema' | 'name'>): readonly string[]
+  remove(table: Pick<CatalogueTable, 'schema' | 'name' | 'capture'>): readonly string[]
   /** Removes what no table uses any more: the capture of dropped and renamed tables. */
   readonly sweep: readonly string[]
   /** Why a change that cannot be recorded has to fail its write here; absent where it can be let through and counted. */
   readonly cannotReport?: string
   /** What this database does otherwise than the policy asks, a sentence each: `hash` that becomes `mask`, and the like. */
   limits(plan: TablePlan): readonly string[]
-  /** One row a table, with `schema` and `name`: all capture that stands, also in schemas the policy no longer names. */
+  /** One row a table, with `schema`, `name` and maybe `capture`: all capture that stands, whatever the policy names. */
   readonly all: Statement
   /** Whether triggers stand in the way of schema changes, so that they have to be gone while a migration tool works. */
   readonly blocksMigrations?: boolean

@@ -8,12 +8,15 @@ const connections = (driver: DriverUnderTest): unknown => driver.postgres && dri
 
 /** What only PostgreSQL has: texts of several statements, procedures, session statements, isolation levels. */
 export function postgresCases(test: DefineCase, expect: TestApi['expect']): void {
-  test('a text of several statements carries it in each', texts, async ({ driver, race, ledger }) =>
-    race(async (writer) => {
-      const [a, b] = [ledger.note(writer), ledger.note(writer)]
-      await driver.text!(`${insertSql(ledger.id(), a)}; /* ; */ ${insertSql(ledger.id(), b)};`)
-      ledger.committed(a, b)
-    }),
+  test(
+    'a text of several statements carries it in each',
+    (driver) => driver.text,
+    async ({ driver, race, ledger }) =>
+      race(async (writer) => {
+        const [a, b] = [ledger.note(writer), ledger.note(writer)]
+        await driver.text!(`${insertSql(ledger.id(), a)}; /* ; */ ${insertSql(ledger.id(), b)};`)
+        ledger.committed(a, b)
+      }),
   )
 
   test('begin, insert and commit in one text carry it', texts, async ({ driver, race, ledger }) =>
@@ -27,32 +30,36 @@ export function postgresCases(test: DefineCase, expect: TestApi['expect']): void
     }),
   )
 
-  test('a text that rolls back to a savepoint and goes on carries it', texts, async (given) => {
-    const { driver, race, ledger, insert, as } = given
-    await race(async (writer) => {
-      const inner = `${writer ?? 'job'}-inner-${ledger.id()}`
-      const notes = await driver.transaction(async (tx) => {
-        const first = await insert(tx, writer)
-        await tx.query('savepoint a')
-        const later = ledger.note(inner)
-        await as(inner, async () => {
-          await insert(tx, inner)
-          await tx.text!(`rollback to savepoint a; ${insertSql(ledger.id(), later)}`)
+  test(
+    'a text that rolls back to a savepoint and goes on carries it',
+    (driver) => driver.text,
+    async (given) => {
+      const { driver, race, ledger, insert, as } = given
+      await race(async (writer) => {
+        const inner = `${writer ?? 'job'}-inner-${ledger.id()}`
+        const notes = await driver.transaction(async (tx) => {
+          const first = await insert(tx, writer)
+          await tx.query('savepoint a')
+          const later = ledger.note(inner)
+          await as(inner, async () => {
+            await insert(tx, inner)
+            await tx.text!(`rollback to savepoint a; ${insertSql(ledger.id(), later)}`)
+          })
+          return [first, later, await insert(tx, writer)]
         })
-        return [first, later, await insert(tx, writer)]
+        ledger.committed(...notes)
       })
-      ledger.committed(...notes)
-    })
-  })
+    },
+  )
 
   test(
     'a prepared statement has the context of each call',
     (driver) => driver.prepared,
-    async ({ driver, race, ledger }) =>
+    async ({ driver, race, ledger, at }) =>
       race(async (writer) => {
         for (let n = 0; n < 3; n++) {
           const note = ledger.note(writer)
-          await driver.prepared!('suite_insert', `insert into ${suiteTable} values ($1, $2)`, [
+          await driver.prepared!('suite_insert', `insert into ${suiteTable} values (${at(1)}, ${at(2)})`, [
             ledger.id(),
             note,
           ])
