@@ -159,7 +159,7 @@ function notRecorded(plan: TablePlan): string[] {
   return left.length > 0 ? [`${actionOfUpdate(plan)} not in (${left.join(', ')})`] : []
 }
 
-function wholeRow(plan: TablePlan, row: Row, action: 'CREATE' | 'DELETE'): Facts {
+export function wholeRow(plan: TablePlan, row: Row, action: 'CREATE' | 'DELETE'): Facts {
   const value = encoded(plan, 'v.column3')
   const pair =
     action === 'CREATE' ? `v.column1 || 'null,' || ${value} || ']'` : `v.column1 || ${value} || ',null]'`
@@ -214,7 +214,8 @@ function another(plan: TablePlan): string {
 /** Terms that one expression joins: SQLite bounds how deep it may be (1000), and how many arguments a function has (127). */
 const chunk = 90
 
-function joined(pieces: readonly string[], by: ' || ' | ' or ' = ' || '): string {
+export function joined(pieces: readonly string[], by: ' || ' | ' or ' = ' || '): string {
+  if (pieces.length === 0) return `''`
   if (pieces.length <= chunk) return pieces.join(by)
   const groups = Array.from({ length: Math.ceil(pieces.length / chunk) }, (_, n) =>
     pieces.slice(n * chunk, (n + 1) * chunk),

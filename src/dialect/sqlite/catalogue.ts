@@ -112,7 +112,6 @@ function toColumn(row: SqlRow, rowid: boolean): CatalogueColumn {
     form: rowid ? 'native' : /json/i.test(type) ? 'json' : 'other',
     exactEquality: rowid || hasAffinity(type),
     unbounded: !rowid,
-    domain: false,
     virtual: false,
   }
 }

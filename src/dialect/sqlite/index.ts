@@ -3,13 +3,15 @@ import type { TablePlan } from '../../capture/plan.ts'
 import { AuditError, type Policy } from '../../core/internal.ts'
 import type { Dialect, RunSql } from '../dialect.ts'
 import { createTriggers, dropTriggers, triggerPrefix } from './capture.ts'
+import { backfill } from './backfill.ts'
 import { captureName, installedText, readCatalogue } from './catalogue.ts'
 import { type ContextSource, functionContext, rowContext } from './context.ts'
 import { explain } from './explain.ts'
 import { read } from './read.ts'
 import { recordStatement } from './record.ts'
 import { secretTable } from './secrets.ts'
-import { dropViews, removeTrail, trailVersions } from './trail.ts'
+import { alone, hold } from './tool.ts'
+import { dropViews, removeTrail, trailTables, trailVersions } from './trail.ts'
 import { trailViews } from './views.ts'
 
 /** The oldest version that the tests run. */
@@ -26,7 +28,9 @@ export function sqlite({ context = 'row' }: { readonly context?: 'row' | 'functi
   return {
     trail: {
       version: trailVersions.length,
-      alone: (_run, work) => work(), // its transaction is the only one that may write
+      alone,
+      hold,
+      tables: trailTables,
       async checkServer(run) {
         const [row] = await run('select sqlite_version() as version')
         const version = String(row!['version'])
@@ -43,8 +47,12 @@ export function sqlite({ context = 'row' }: { readonly context?: 'row' | 'functi
           `select 1 from sqlite_master where type = 'table' and name = 'whodunit_trail'`,
         )
         if (!there) return null
-        const [row] = await run('select version, functions from whodunit_trail')
-        return row ? { version: Number(row['version']), current: row['functions'] === fingerprint } : null
+        const [row] = await run(
+          `select version, functions, (select count(*) from sqlite_master where type = 'view' and name glob 'whodunit_*') as views from whodunit_trail`,
+        )
+        // a schema tool that does not know the views drops them
+        const current = row?.['functions'] === fingerprint && Number(row?.['views']) === trailViews.length
+        return row ? { version: Number(row['version']), current } : null
       },
       upgrade: (from) => [
         ...trailVersions.slice(from).flatMap((steps) => steps.map((sql) => ({ sql }))),
@@ -71,6 +79,8 @@ export function sqlite({ context = 'row' }: { readonly context?: 'row' | 'functi
       enable: install,
       remove: dropTriggers,
       sweep: [],
+      blocksMigrations: true,
+      backfill,
       cannotReport: 'a trigger of SQLite cannot catch an error',
       limits: (plan) =>
         plan.columns

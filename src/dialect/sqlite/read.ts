@@ -22,11 +22,11 @@ const db = new Kysely<TrailTables>({
 })
 
 const plain = [
-  'kind', 'action', 'model', 'target_id', 'moved_to', 'label', 'changes', 'subject', 'category', 'severity', 'ref', 'about',
+  'kind', 'action', 'model', 'target_id', 'label', 'changes', 'subject', 'category', 'severity', 'ref', 'about',
   'details',
 ] // prettier-ignore
 /** What SQLite has nothing like; a transaction is in `xid` only where the entry belongs to it. */
-const none = ['role', 'application', 'address', 'joined']
+const none = ['role', 'joined']
 /** A context put in by hand has whatever length. */
 const longest = { actor: 200, request_id: 200, tenant: 200, context: 20_000 }
 

@@ -84,9 +84,18 @@ function now(): string {
 const views = ['requests', 'system_events', 'data_exports', 'login_attempts', 'entries']
 export const dropViews: readonly string[] = views.map((view) => `drop view if exists whodunit_${view}`)
 
+export const trailTables: readonly string[] = [
+  'replacing',
+  'context',
+  'secret',
+  'secret_stem',
+  'entry',
+  'policy',
+  'trail',
+  'run',
+].map((table) => `whodunit_${table}`)
+
 export const removeTrail: readonly string[] = [
   ...dropViews,
-  ...['replacing', 'context', 'secret', 'entry', 'policy', 'trail'].map(
-    (table) => `drop table if exists whodunit_${table}`,
-  ),
+  ...trailTables.map((table) => `drop table if exists ${table}`),
 ]
