@@ -14,7 +14,7 @@ import {
   type TrailSetup,
   type TrailStatus,
 } from '../core/internal.ts'
-import type { Dialect, RunSql, Session } from '../dialect/dialect.ts'
+import type { Captured, Dialect, RunSql, Session } from '../dialect/dialect.ts'
 import { compareDisclosure } from './disclosure.ts'
 
 /** Tries for a table whose lock others hold; each waits as long as the dialect's lock timeout. */
@@ -115,7 +115,7 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
     const tables = dryRun
       ? statusOf(planned)
       : statusOf(planTables(policy, await capture.catalogue(session.run, policy.schemas)))
-    const limits = planned.flatMap(({ plan }) => (plan ? capture.limits(plan) : []))
+    const limits = [...(capture.notes ?? []), ...planned.flatMap(({ plan }) => (plan ? capture.limits(plan) : []))]
     return { done, warnings: [...warnings, ...limits, ...warningsOf(tables)], tables, fingerprint }
   }
 
@@ -160,13 +160,18 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
     return kind === 'enable' ? capture.enable(plan) : capture.install(plan)
   }
 
-  async function orphans(planned: readonly PlannedTable[]): Promise<{ schema: string; name: string }[]> {
+  async function orphans(planned: readonly PlannedTable[]): Promise<Captured[]> {
     const known = new Set(planned.map(({ table }) => `${table.schema}.${table.name}`))
-    const rows = (await session.run(capture.all.sql, capture.all.parameters)) as unknown as {
-      schema: string
-      name: string
-    }[]
-    return rows.filter((row) => !known.has(`${row.schema}.${row.name}`))
+    return (await standing()).filter((table) => !known.has(`${table.schema}.${table.name}`))
+  }
+
+  async function standing(): Promise<Captured[]> {
+    const rows = await session.run(capture.all.sql, capture.all.parameters)
+    return rows.map((row) => ({
+      schema: String(row['schema']),
+      name: String(row['name']),
+      ...(typeof row['capture'] === 'string' ? { installed: { name: row['capture'] } } : {}),
+    }))
   }
 
   async function status(given?: Policy): Promise<TrailStatus> {
@@ -217,12 +222,8 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
       }),
     uninstall: ({ trail: withTrail = false } = {}) =>
       explained(async () => {
-        const rows = (await session.run(capture.all.sql, capture.all.parameters)) as unknown as {
-          schema: string
-          name: string
-        }[]
         const done: string[] = []
-        for (const table of rows) {
+        for (const table of await standing()) {
           await withTries(() =>
             locked(async (run) => {
               for (const sql of capture.remove(table)) await run(sql)

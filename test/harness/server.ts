@@ -32,7 +32,7 @@ const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '-
 
 /** A real, empty PostgreSQL server in a temporary folder, which `stop` removes. */
 export async function startPostgres(): Promise<PostgresServer> {
-  await removeLeftovers()
+  await removeLeftovers(prefix)
   const folder = await mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`))
   await chmod(folder, 0o755)
   const data = join(folder, 'data')
@@ -71,7 +71,7 @@ export async function startPostgres(): Promise<PostgresServer> {
 const prefix = 'whodunit-postgres-'
 
 /** A run that was killed left its folder and perhaps its server, which ends by itself once its folder is gone. */
-async function removeLeftovers() {
+export async function removeLeftovers(prefix: string): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const owner = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1]
     if (owner && !isRunning(Number(owner))) {

@@ -1,20 +1,7 @@
+import { isBookkeeping } from '../../capture/bookkeeping.ts'
 import type { Catalogue, CatalogueColumn, CatalogueTable, ColumnForm } from '../../capture/catalogue.ts'
 import type { RunSql, SqlRow } from '../dialect.ts'
 import { truncateTriggerName, triggerName } from './capture.ts'
-
-/** Tables in which migration tools keep their own books, by name in any schema. */
-const bookkeeping = [
-  '_prisma_migrations', '__drizzle_migrations', 'knex_migrations', 'knex_migrations_lock', 'kysely_migration',
-  'kysely_migration_lock', 'mikro_orm_migrations', 'typeorm_metadata', 'sequelizemeta', 'schema_migrations',
-  'pgmigrations', 'flyway_schema_history', 'databasechangelog', 'databasechangeloglock', 'goose_db_version',
-  'alembic_version', 'django_migrations', 'ar_internal_metadata', 'atlas_schema_revisions',
-] // prettier-ignore
-
-/** TypeORM's table has a name that anybody might use: only its exact columns give it away. */
-function isBookkeeping(name: string, columns: readonly CatalogueColumn[]): boolean {
-  if (bookkeeping.includes(name.toLowerCase())) return true
-  return name === 'migrations' && columns.map((column) => column.name).join() === 'id,timestamp,name'
-}
 
 const native = new Set(['bool', 'int2', 'int4', 'float4', 'float8'])
 /** Types whose `=` is the equality of their images. All others are compared as stored. */
