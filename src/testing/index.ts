@@ -1,4 +1,11 @@
 export {
+  type CaptureAnswer,
+  type CaptureSql,
+  type CaptureStatements,
+  captureSuite,
+  type CaptureUnderTest,
+} from './capture-suite.ts'
+export {
   driverSuite,
   type DriverUnderTest,
   type StatementsUnderTest,
