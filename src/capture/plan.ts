@@ -86,7 +86,10 @@ export function planTables(policy: Policy, catalogue: Catalogue): readonly Plann
     .map((table) => {
       const reason = whySkipped(policy, table)
       if (reason) return { table, plan: null, reason }
-      return { table, plan: { ...planTable(policy, table), cascades: followCascades(policy, tables, [table]) } }
+      return {
+        table,
+        plan: { ...planTable(policy, table), cascades: followCascades(policy, tables, [table]) },
+      }
     })
 }
 

@@ -68,7 +68,13 @@ interface Queryable {
 }
 
 /** With what the application may have set otherwise for its own queries. */
-const plain = { rowsAsArray: false, nestTables: false, namedPlaceholders: false, metaAsArray: false, typeCast: undefined }
+const plain = {
+  rowsAsArray: false,
+  nestTables: false,
+  namedPlaceholders: false,
+  metaAsArray: false,
+  typeCast: undefined,
+}
 
 /** `untouched`: past the instrumentation, where the library works on its own behalf. */
 function runOn(on: Queryable, untouched: boolean): RunSql {

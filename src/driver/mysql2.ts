@@ -20,7 +20,10 @@ export interface Mysql2ConnectionLike {
 /** What is used of a pool of `mysql2` or `mysql2/promise`. */
 export type Mysql2PoolLike =
   | { readonly pool: object; getConnection(): Promise<Mysql2PromiseConnectionLike> }
-  | { readonly config: object; getConnection(callback: (error: never, connection: never) => unknown): unknown }
+  | {
+      readonly config: object
+      getConnection(callback: (error: never, connection: never) => unknown): unknown
+    }
 
 export type Mysql2ClientLike = Mysql2PoolLike | Mysql2ConnectionLike | Mysql2PromiseConnectionLike
 export type Mysql2TransactionLike = Mysql2ConnectionLike | Mysql2PromiseConnectionLike
@@ -56,12 +59,13 @@ interface Core {
   query(options: object, values: unknown, callback: Callback): unknown
 }
 
-type CoreConnection = Core & ConnectionLike & { readonly constructor: new (options: object) => CoreConnection } & {
-  readonly stream: { ref?(): unknown; unref?(): unknown }
-  connect(callback: (error: unknown) => void): void
-  end(callback: () => void): void
-  release?(): void
-}
+type CoreConnection = Core &
+  ConnectionLike & { readonly constructor: new (options: object) => CoreConnection } & {
+    readonly stream: { ref?(): unknown; unref?(): unknown }
+    connect(callback: (error: unknown) => void): void
+    end(callback: () => void): void
+    release?(): void
+  }
 
 type CorePool = Core & {
   readonly constructor: new (options: object) => CorePool
@@ -80,7 +84,9 @@ function coreOf(client: unknown): CorePool | CoreConnection {
 
 function isPool(core: object): core is CorePool {
   const { getConnection, config, _allConnections } = (core ?? {}) as Partial<CorePool>
-  return typeof getConnection === 'function' && typeof config === 'object' && typeof _allConnections === 'object'
+  return (
+    typeof getConnection === 'function' && typeof config === 'object' && typeof _allConnections === 'object'
+  )
 }
 
 /** With what the application may have set otherwise for its own queries. */
@@ -106,7 +112,10 @@ const begin = `set session sql_mode = ''`
 const utf8mb4 = 224
 
 function ownConfig(config: object): object {
-  const copy = Object.create(Object.getPrototypeOf(config), Object.getOwnPropertyDescriptors(config)) as object
+  const copy = Object.create(
+    Object.getPrototypeOf(config),
+    Object.getOwnPropertyDescriptors(config),
+  ) as object
   return Object.assign(copy, { charsetNumber: utf8mb4, queryFormat: undefined, pool: undefined })
 }
 

@@ -115,7 +115,10 @@ export function createTrailSetup(session: Session, dialect: Dialect): TrailSetup
     const tables = dryRun
       ? statusOf(planned)
       : statusOf(planTables(policy, await capture.catalogue(session.run, policy.schemas)))
-    const limits = [...(capture.notes ?? []), ...planned.flatMap(({ plan }) => (plan ? capture.limits(plan) : []))]
+    const limits = [
+      ...(capture.notes ?? []),
+      ...planned.flatMap(({ plan }) => (plan ? capture.limits(plan) : [])),
+    ]
     return { done, warnings: [...warnings, ...limits, ...warningsOf(tables)], tables, fingerprint }
   }
 

@@ -7,6 +7,8 @@ export const mariadbSql: CaptureSql = {
   autoKey: 'id integer auto_increment primary key',
   upsert: 'on duplicate key update n = values(n)',
   ignoring: (into) => `insert ignore ${into}`,
+  // assignments are done one after another, each by the values that the last has left
+  swap: 'update item i join (select * from item) o on o.id = i.id set i.a = o.b, i.b = o.a, i.c = o.c * 10 + 1, i.d = o.d',
   view: 'whodunit_entries',
   false: 0,
   can: { hash: true, recordUnknownColumns: false, recordCascades: true, truncate: false },

@@ -1,4 +1,4 @@
-import mariadb from 'mariadb'
+import * as mariadb from 'mariadb'
 import mysql from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type AuditConfig, createAudit } from '../../src/index.ts'
@@ -20,7 +20,10 @@ async function overMysql2(policy: AuditConfig): Promise<CaptureUnderTest> {
   const { client } = audits[0]!
   const on = (connection: mysql.Pool | mysql.PoolConnection) => ({
     query: async (sql: string, parameters: readonly unknown[] = []) => {
-      const [result] = parameters.length > 0 ? await connection.execute(sql, [...parameters] as never) : await connection.query(sql)
+      const [result] =
+        parameters.length > 0
+          ? await connection.execute(sql, [...parameters] as never)
+          : await connection.query(sql)
       return answerOf(result)
     },
   })
@@ -62,13 +65,17 @@ async function overMariadb(policy: AuditConfig): Promise<CaptureUnderTest> {
   const open = (given: AuditConfig) =>
     createAudit({
       ...given,
-      database: fromMariadb(mariadb.createPool(`${place.url.replace('mysql:', 'mariadb:')}?connectionLimit=4`)),
+      database: fromMariadb(
+        mariadb.createPool(`${place.url.replace('mysql:', 'mariadb:')}?connectionLimit=4`),
+      ),
     })
   const audits = [open(policy)]
   const { client } = audits[0]!
   const on = (connection: mariadb.Pool | mariadb.PoolConnection) => ({
     query: async (sql: string, parameters: readonly unknown[] = []) =>
-      answerOf(parameters.length > 0 ? await connection.execute(sql, [...parameters]) : await connection.query(sql)),
+      answerOf(
+        parameters.length > 0 ? await connection.execute(sql, [...parameters]) : await connection.query(sql),
+      ),
   })
   return {
     audit: audits[0]!,
@@ -111,7 +118,13 @@ function plainOf(place: MariadbDatabase): Pick<CaptureUnderTest, 'plain' | 'byHa
       return Array.isArray(rows) ? rows : []
     },
     byHand: async (context, ...statements) => {
-      for (const sql of ['begin', contextByHand(context), ...statements, 'commit', 'set @whodunit_context = null'])
+      for (const sql of [
+        'begin',
+        contextByHand(context),
+        ...statements,
+        'commit',
+        'set @whodunit_context = null',
+      ])
         await place.sql(sql)
     },
     state: async () => String((await place.sql(mariadbState))[0]!['state']),

@@ -18,8 +18,7 @@ const env = { ...process.env, PATH: [process.env['PATH'], '/usr/sbin', '/usr/loc
 
 /** Whether the operating system has the server; tests that need it are skipped, loudly, where it has not. */
 export const hasMariadb: boolean = spawnSync('mariadbd', ['--version'], { env }).status === 0
-if (!hasMariadb)
-  console.warn('SKIPPED: mariadb-server is not installed, so nothing is tested on MariaDB.')
+if (!hasMariadb) console.warn('SKIPPED: mariadb-server is not installed, so nothing is tested on MariaDB.')
 
 const prefix = 'whodunit-mariadb-'
 

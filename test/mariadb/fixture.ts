@@ -21,7 +21,10 @@ export interface World {
 export async function world(ddl: string, policy: AuditConfig = {}, migrate = true): Promise<World> {
   const database = await freshMariadb()
   await database.sql(ddl)
-  const audit = createAudit({ ...policy, database: fromMysql2(mysql.createPool({ uri: database.url, connectionLimit: 3 })) })
+  const audit = createAudit({
+    ...policy,
+    database: fromMysql2(mysql.createPool({ uri: database.url, connectionLimit: 3 })),
+  })
   onTestFinished(async () => {
     await audit.close()
     await new Promise((resolve) => audit.client.end(resolve))

@@ -92,6 +92,11 @@ ${slow.map((item) => `    begin declare continue handler for sqlexception begin 
   end if;`
 }
 
+/** A variable whose expression fails is set to NULL, so the text so far must not be that variable. */
+function addTried(into: string, expression: string): string {
+  return `set piece = ${expression}; set ${into} = ifnull(concat(${into}, piece), ${into});`
+}
+
 function pair(column: PlannedColumn, was: string, is: string): string {
   return `concat(${literal(`,${JSON.stringify(column.name)}:[`)}, ${was}, ',', ${is}, ']')`
 }
@@ -111,13 +116,14 @@ function update(plan: TablePlan): string {
   const fast = [
     `set changes = ${joined(columns.filter((column) => !column.ignored).map(piece))};`,
     `if changes <> '' then`,
+    `  set action = 'UPDATE';`,
     ...(ignored.length > 0 ? [`  set ignored = ${joined(ignored.map(piece))};`] : []),
     ...facts.map((item) => `  ${item}`),
     'end if;',
   ]
   const slow = columns.map((column) => {
     const into = column.ignored ? 'ignored' : 'changes'
-    return `set ${into} = ifnull(concat(${into}, ${piece(column)}), ${into});`
+    return addTried(into, piece(column))
   })
   const work = `${withDrift(fast, [...slow, ...facts])}
   if changes = '' and not drift then
@@ -144,7 +150,7 @@ function wholeRow(plan: TablePlan, action: 'CREATE' | 'DELETE'): string {
   }
   const pieces = plan.columns.filter(({ recorded }) => recorded).map(piece)
   const facts = rowFacts(plan, row, row)
-  const slow = pieces.map((item) => `set changes = ifnull(concat(changes, ${item}), changes);`)
+  const slow = pieces.map((item) => addTried('changes', item))
   const work = `${withDrift([`set changes = ${joined(pieces)};`, ...facts], [...slow, ...facts])}
 ${requireReason(plan)}  ${insertEntry(plan, { action: `'${action}'` })}`
   return body(plan, work, true)
@@ -172,20 +178,24 @@ function rowFacts(plan: TablePlan, was: Cell, is: Cell): string[] {
 /** All triggers of a table are replaced while no other connection can write to it. */
 export function createTriggers(plan: TablePlan): readonly string[] {
   const on = name(plan.table.name)
+  const triggers = triggersOf(plan)
+  const old = new Set([...namesOf(plan.table.installed?.name), ...triggers.map((trigger) => trigger.name)])
   return [
     `lock tables ${on} write`,
-    ...dropTriggers(plan.table.installed?.name),
-    ...triggersOf(plan).map(
-      (trigger) => `create trigger ${name(trigger.name)} ${trigger.event} on ${on} for each row ${trigger.body}`,
+    ...[...old].map((item) => `drop trigger if exists ${name(item)}`),
+    ...triggers.map(
+      (trigger) =>
+        `create trigger ${name(trigger.name)} ${trigger.event} on ${on} for each row ${trigger.body}`,
     ),
     'unlock tables',
   ]
 }
 
-/** Names of triggers, as `InstalledCapture.name` holds those of a table. */
 export function dropTriggers(names: string | undefined): readonly string[] {
-  return (names ?? '')
-    .split('\n')
-    .filter((item) => item !== '')
-    .map((item) => `drop trigger if exists ${name(item)}`)
+  return namesOf(names).map((item) => `drop trigger if exists ${name(item)}`)
+}
+
+/** Names of triggers, as `InstalledCapture.name` holds those of a table. */
+function namesOf(names = ''): readonly string[] {
+  return names.split('\n').filter((item) => item !== '')
 }

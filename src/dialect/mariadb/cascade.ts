@@ -70,7 +70,8 @@ function follow(link: Link, event: Event): Effect[] {
   }
   if (!deletes && sets.size === 0) return []
   const does = deletes ? plan?.actions.delete : plan?.actions.update
-  const effect = plan && does ? [{ plan, action: deletes ? 'DELETE' : 'UPDATE', sets, reaches: [reach] } as const] : []
+  const effect =
+    plan && does ? [{ plan, action: deletes ? 'DELETE' : 'UPDATE', sets, reaches: [reach] } as const] : []
   if (action === 'set null') return effect
   const further = next.flatMap((item, index) =>
     follow({ cascade: item, parent: model, alias: `${link.alias}_${index}`, above: { reach, sets } }, event),
@@ -91,7 +92,10 @@ function rowsAt({ cascade, alias, above }: Link, event: Event): Reach {
     return { ...reach, from: `${reach.from} join ${child} on ${joinOn(cascade, alias, reach.alias)}`, alias }
   }
   const changed = cascade.references.map((of) => `not binary NEW.${name(of)} <=> binary OLD.${name(of)}`)
-  const where = [joinOn(cascade, alias, 'OLD'), ...(event === 'onUpdate' ? [`(${changed.join(' or ')})`] : [])]
+  const where = [
+    joinOn(cascade, alias, 'OLD'),
+    ...(event === 'onUpdate' ? [`(${changed.join(' or ')})`] : []),
+  ]
   return { ctes: [], from: child, where: where.join(' and '), alias }
 }
 
@@ -181,7 +185,10 @@ function rowsOf(plan: TablePlan, reaches: readonly Reach[], row: string, selecte
     return `${head}select ${selected} from (${rows}) ${row}`
   }
   const union = reaches
-    .map(({ from, where, alias }) => `select ${keys.map((key) => `${alias}.${key}`).join(', ')} from ${from} where ${where}`)
+    .map(
+      ({ from, where, alias }) =>
+        `select ${keys.map((key) => `${alias}.${key}`).join(', ')} from ${from} where ${where}`,
+    )
     .join(' union ')
   const join = keys.map((key) => `${row}.${key} = k.${key}`).join(' and ')
   return `${head}select ${selected} from (${union}) k join ${table} ${row} on ${join}`

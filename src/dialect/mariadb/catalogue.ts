@@ -33,7 +33,11 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
   const [where] = await run('select database() as name')
   const defaultSchema = where?.['name']
   if (typeof defaultSchema !== 'string') {
-    throw new AuditError('AUDIT_DATABASE_URL', 'The connection has no database.', 'Name one in its URL or options.')
+    throw new AuditError(
+      'AUDIT_DATABASE_URL',
+      'The connection has no database.',
+      'Name one in its URL or options.',
+    )
   }
   const other = schemas?.find((schema) => schema !== defaultSchema)
   if (other !== undefined) {
@@ -79,7 +83,9 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
     defaultSchema,
     tables: tables.map((row): CatalogueTable => {
       const name = String(row['name'])
-      const own = (columns.get(name) ?? []).map((column) => toColumn(column, json.has(`${name}.${String(column['name'])}`)))
+      const own = (columns.get(name) ?? []).map((column) =>
+        toColumn(column, json.has(`${name}.${String(column['name'])}`)),
+      )
       const transactional = row['engine'] === 'InnoDB'
       return {
         schema: defaultSchema,
@@ -91,7 +97,11 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
         partition: false,
         installed: installedOf(triggers.get(name) ?? []),
         cascades: cascadesOf(cascades.get(name) ?? [], defaultSchema),
-        ...(transactional ? {} : { limit: `has no transactions (${String(row['engine'])}): what is rolled back stays in it, without an entry` }),
+        ...(transactional
+          ? {}
+          : {
+              limit: `has no transactions (${String(row['engine'])}): what is rolled back stays in it, without an entry`,
+            }),
       }
     }),
   }
@@ -118,13 +128,23 @@ function installedOf(rows: readonly SqlRow[]): InstalledCapture | null {
   if (rows.length === 0) return null
   const triggers = rows.map((row) => ({ event: String(row['event']), body: String(row['body']) }))
   // a trigger cannot be switched off
-  return { name: rows.map((row) => String(row['name'])).join('\n'), text: triggerText(triggers), enabled: true }
+  return {
+    name: rows.map((row) => String(row['name'])).join('\n'),
+    text: triggerText(triggers),
+    enabled: true,
+  }
 }
 
 function cascadesOf(rows: readonly SqlRow[], schema: string): Cascade[] {
-  const names = [...new Set(rows.map((row) => `${String(row['child_schema'])}.${String(row['child'])}.${String(row['name'])}`))]
+  const names = [
+    ...new Set(
+      rows.map((row) => `${String(row['child_schema'])}.${String(row['child'])}.${String(row['name'])}`),
+    ),
+  ]
   return names.map((key) => {
-    const of = rows.filter((row) => `${String(row['child_schema'])}.${String(row['child'])}.${String(row['name'])}` === key)
+    const of = rows.filter(
+      (row) => `${String(row['child_schema'])}.${String(row['child'])}.${String(row['name'])}` === key,
+    )
     const [first] = of
     const child = String(first!['child'])
     return {

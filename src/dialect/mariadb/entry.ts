@@ -16,7 +16,7 @@ export const textType = 'character set utf8mb4 collate utf8mb4_bin'
 export const declarations = `declare context longtext ${textType} default concat(ifnull(@whodunit_context, ''), ${literal(partSeparator.repeat(3))});
   declare token varchar(64) ${textType} default ifnull(@whodunit_transaction, now(6));
   declare action varchar(20) ${textType};
-  declare changes, ignored, target, moved, label, subject longtext ${textType};
+  declare changes, ignored, piece, target, moved, label, subject longtext ${textType};
   declare drift bool default false;`
 
 /** A part of a context with all its separators. */
@@ -34,6 +34,9 @@ export function contextLine(context: string, which: (typeof restLines)[number]):
 
 /** The clock at the write, in UTC: `sysdate` is the clock in the session's zone, the other two tell its distance. */
 export const clock = 'sysdate(6) + interval timestampdiff(second, now(), utc_timestamp()) second'
+
+/** Who signed in, without the host, which is an address. */
+export const role = `substring_index(user(), '@', 1)`
 
 /** What differs between the entries that a trigger writes. */
 export interface EntryColumns {
@@ -71,7 +74,7 @@ export function insertEntry(plan: TablePlan, { action, facts = true }: EntryColu
     ['request_id', `left(nullif(${part('context', 2)}, ''), 200)`],
     ['tenant', `left(nullif(${part('context', 3)}, ''), 200)`],
     ['context', `left(nullif(${part('context', 4)}, ''), 20000)`],
-    ['role', 'user()'],
+    ['role', role],
     ['address', address],
   ]
   const used = columns.filter(([, value]) => value !== 'null')
@@ -86,7 +89,8 @@ export function requireReason(plan: TablePlan): string {
   if (!plan.reasonRequired) return ''
   const message = `AUDIT: a change of ${plan.model} needs a reason: give one by audit.withContext({ reason })`
   return `  if ${contextLine(part('context', 4), 'reason')} is null then
-    signal sqlstate '45000' set message_text = ${literal(message.slice(0, 128))};
+    set piece = ${literal(message.slice(0, 128))};
+    signal sqlstate '45000' set message_text = piece;
   end if;
 `
 }

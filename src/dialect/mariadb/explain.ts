@@ -1,6 +1,11 @@
 import { AuditError } from '../../core/internal.ts'
 
-const known: readonly (readonly [numbers: readonly number[], code: AuditError['code'], what: string, hint: string])[] = [
+const known: readonly (readonly [
+  numbers: readonly number[],
+  code: AuditError['code'],
+  what: string,
+  hint: string,
+])[] = [
   [
     [1419, 1418],
     'AUDIT_DATABASE_RIGHTS',
@@ -52,11 +57,25 @@ export function explain(error: unknown): unknown {
   }
   const found = known.find(([numbers]) => numbers.includes(Number(errno)))
   if (found) return new AuditError(found[1], `${found[2]}: ${text}.`, found[3], { cause: error })
-  if (['ECONNREFUSED', 'ENOTFOUND', 'ECONNRESET', 'ETIMEDOUT', 'EAI_AGAIN', 'PROTOCOL_CONNECTION_LOST'].includes(String(code))) {
+  if (
+    [
+      'ECONNREFUSED',
+      'ENOTFOUND',
+      'ECONNRESET',
+      'ETIMEDOUT',
+      'EAI_AGAIN',
+      'PROTOCOL_CONNECTION_LOST',
+    ].includes(String(code))
+  ) {
     const hint = 'Check the URL, the server and the password.'
-    return new AuditError('AUDIT_DATABASE_UNREACHABLE', `The database could not be reached: ${text || String(code)}.`, hint, {
-      cause: error,
-    })
+    return new AuditError(
+      'AUDIT_DATABASE_UNREACHABLE',
+      `The database could not be reached: ${text || String(code)}.`,
+      hint,
+      {
+        cause: error,
+      },
+    )
   }
   return error
 }

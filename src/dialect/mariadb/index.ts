@@ -4,7 +4,7 @@ import type { Dialect, RunSql } from '../dialect.ts'
 import { captureText, createTriggers, dropTriggers } from './capture.ts'
 import { lostCascades } from './cascade.ts'
 import { readCatalogue } from './catalogue.ts'
-import { clock } from './entry.ts'
+import { clock, role } from './entry.ts'
 import { explain } from './explain.ts'
 import { literal, ownMode } from './quote.ts'
 import { read } from './read.ts'
@@ -51,7 +51,9 @@ export const mariadb: Dialect = {
       } finally {
         await run('unlock tables')
         // the connection may be one of the application's
-        const back = names.map((of) => `${of} = ${typeof was![of] === 'string' ? literal(was![of]) : Number(was![of])}`)
+        const back = names.map(
+          (of) => `${of} = ${typeof was![of] === 'string' ? literal(was![of]) : Number(was![of])}`,
+        )
         await run(`set session ${back.join(', ')}`)
         await run(`do release_lock(${lock})`)
       }
@@ -88,7 +90,7 @@ export const mariadb: Dialect = {
     prepare: async () => 0,
     storedPolicy,
     storePolicy: (policy, mark) => ({
-      sql: `insert into whodunit_policy (at, fingerprint, policy, role) values (${clock}, ?, convert(unhex(?) using utf8mb4), user())`,
+      sql: `insert into whodunit_policy (at, fingerprint, policy, role) values (${clock}, ?, convert(unhex(?) using utf8mb4), ${role})`,
       parameters: [mark, Buffer.from(policy).toString('hex')],
     }),
     drop: [
@@ -114,11 +116,16 @@ export const mariadb: Dialect = {
     limits: (plan) => [
       ...(plan.table.limit ? [`${plan.model} ${plan.table.limit}`] : []),
       ...lostCascades(plan).map(
-        (model) => `${plan.model}: its foreign keys come back to ${model} in a circle, where cascades are not recorded`,
+        (model) =>
+          `${plan.model}: its foreign keys come back to ${model} in a circle, where cascades are not recorded`,
       ),
-      ...(plan.truncateRows ? [`${plan.model}: TRUNCATE fires no trigger, so "truncateRows" has no effect`] : []),
+      ...(plan.truncateRows
+        ? [`${plan.model}: TRUNCATE fires no trigger, so "truncateRows" has no effect`]
+        : []),
     ],
-    notes: ['TRUNCATE fires no trigger and leaves no entry: take the right DROP from the application, which it needs.'],
+    notes: [
+      'TRUNCATE fires no trigger and leaves no entry: take the right DROP from the application, which it needs.',
+    ],
     all: {
       sql: `select event_object_schema as \`schema\`, event_object_table as name, group_concat(trigger_name order by trigger_name separator '\n') as capture
         from information_schema.triggers where trigger_schema = database() and left(trigger_name, 9) = 'whodunit_' and event_object_table <> 'whodunit_entry'

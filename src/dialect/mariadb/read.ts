@@ -28,14 +28,17 @@ const plain = [
 ] // prettier-ignore
 
 /** Exact, and independent of the session's time zone. */
-const micros = 'cast(timestampdiff(microsecond, timestamp\'1970-01-01 00:00:00\', e.at) as char)'
+const micros = "cast(timestampdiff(microsecond, timestamp'1970-01-01 00:00:00', e.at) as char)"
 const tx = 'ifnull(e.xid, e.id)'
 
 /** Microseconds since 1970 as a time of the database. */
 function moment(text: string): string {
   const whole = BigInt(text)
   const digits = String(whole % 1_000_000n).padStart(6, '0')
-  return new Date(Number(whole / 1_000n)).toISOString().replace('T', ' ').replace(/\.\d+Z$/, `.${digits}`)
+  return new Date(Number(whole / 1_000n))
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/\.\d+Z$/, `.${digits}`)
 }
 
 const dateText = (date: Date): string => date.toISOString().replace('T', ' ').replace('Z', '')
@@ -49,8 +52,7 @@ export const read: ReadDialect = {
     sql.raw(`cast(${tx} as char)`).as('xid'),
     ...plain.map((of) => sql`e.${sql.raw(of)}`.as(of)),
   ] as unknown as readonly Expression<unknown>[],
-  before: (at, id) =>
-    sql<SqlBool>`(e.at <= ${moment(at)} and (e.at < ${moment(at)} or e.id < ${id}))`,
+  before: (at, id) => sql<SqlBool>`(e.at <= ${moment(at)} and (e.at < ${moment(at)} or e.id < ${id}))`,
   since: (date) => sql<SqlBool>`e.at >= ${dateText(date)}`,
   until: (date) => sql<SqlBool>`e.at < ${dateText(date)}`,
   contextLine: (line) => sql.raw<string | null>(contextLine('e.context', line)),

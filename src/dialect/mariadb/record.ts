@@ -29,5 +29,8 @@ export function recordStatement(entries: readonly NewEntry[], joined: boolean): 
     context: entry.context.rest || undefined,
   }))
   const given = Buffer.from(JSON.stringify(rows)).toString('hex')
-  return { sql: 'call whodunit_record(convert(unhex(?) using utf8mb4), ?)', parameters: [given, joined ? 1 : 0] }
+  return {
+    sql: 'call whodunit_record(convert(unhex(?) using utf8mb4), ?)',
+    parameters: [given, joined ? 1 : 0],
+  }
 }

@@ -1,5 +1,5 @@
 import { kinds } from '../../core/internal.ts'
-import { clock, textType } from './entry.ts'
+import { clock, role, textType } from './entry.ts'
 
 const allowed = kinds
   .filter((kind) => kind !== 'change')
@@ -42,7 +42,7 @@ begin
   end if;
   insert into whodunit_entry (at, ${names.join(', ')}, joined, xid, role)
   select ifnull(e.at, ${clock}), ${values.join(', ')},
-    joined, if(joined and binary @whodunit_token <=> binary @whodunit_transaction, @whodunit_tx, null), user()
+    joined, if(joined and binary @whodunit_token <=> binary @whodunit_transaction, @whodunit_tx, null), ${role}
   from json_table(given, '$[*]' columns (place for ordinality, ${jsonColumns.join(', ')})) e
   order by e.place;
   if joined and @whodunit_transaction is not null and not binary @whodunit_token <=> binary @whodunit_transaction then
@@ -54,6 +54,6 @@ end`,
   whodunit_set_context: `(in actor text ${textType}, in reason text ${textType}) sql security definer no sql
 begin
   set @whodunit_context = if(actor is null and reason is null, null,
-    concat(ifnull(actor, ''), '\u001e\u001e\u001e', '\\n\\n\\n\\n', ifnull(reason, ''), '\\nsql\\n'));
+    concat(ifnull(actor, ''), '\u001e\u001e\u001e', '\n\n\n\n', ifnull(reason, ''), '\nsql\n'));
 end`,
 }

@@ -57,7 +57,8 @@ function open(plan: TablePlan, column: PlannedColumn, value: string): string {
     return `if(${holdsSecret(plan, value)}, '${masked}', ${shown})`
   }
   if (is(column, 'char varchar tinytext text mediumtext longtext')) return `json_quote(${value})`
-  if (is(column, 'bit bigint decimal date datetime time timestamp')) return `concat('"', ${text(column, value)}, '"')`
+  if (is(column, 'bit bigint decimal date datetime time timestamp'))
+    return `concat('"', ${text(column, value)}, '"')`
   return `json_quote(${text(column, value)})`
 }
 

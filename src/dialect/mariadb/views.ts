@@ -6,8 +6,7 @@ const types = actorTypes.map((type) => `'${type}'`).join(', ')
 const actorType = `substring_index(e.actor, ':', 1)`
 /** A member of `details`; NULL where the text is not JSON. */
 const detail = (field: string): string => `json_value(e.details, '$.${field}')`
-const object = (text: string): string =>
-  `ifnull(if(json_type(${text}) = 'OBJECT', ${text}, null), '{}')`
+const object = (text: string): string => `ifnull(if(json_type(${text}) = 'OBJECT', ${text}, null), '{}')`
 /** The members that are not NULL. */
 const known = (members: string): string => `json_merge_patch('{}', json_object(${members}))`
 

@@ -86,7 +86,17 @@ function step(state: SessionState, word: string, rest: string): Step {
 /** These only read; what they call may write all the same, and has then no context outside of a transaction. */
 const reads = new Set(['select', 'show', 'explain', 'describe', 'desc', 'table', 'values'])
 /** These commit what is open. */
-const commits = new Set(['create', 'alter', 'drop', 'rename', 'truncate', 'grant', 'revoke', 'lock', 'unlock'])
+const commits = new Set([
+  'create',
+  'alter',
+  'drop',
+  'rename',
+  'truncate',
+  'grant',
+  'revoke',
+  'lock',
+  'unlock',
+])
 const quiet = new Set([
   ...reads, ...commits, 'begin', 'start', 'commit', 'rollback', 'savepoint', 'release', 'set', 'use', 'analyze', 'optimize',
   'check', 'repair', 'flush', 'kill', 'help', 'prepare', 'deallocate', 'xa', 'reset', 'change', 'stop', 'binlog', 'cache',
@@ -94,7 +104,8 @@ const quiet = new Set([
 ]) // prettier-ignore
 
 // Backslashes escape, unless the session says otherwise: then a text may be cut in the wrong place, and is taken to write
-const token = /'(?:[^'\\]|\\[^]|'')*'?|"(?:[^"\\]|\\[^]|"")*"?|`[^`]*`?|--[ \t\r\n][^\n]*|--$|#[^\n]*|\/\*[^]*?(?:\*\/|$)|[\w$\u0080-\uffff]+|\s+|[^]/iy
+const token =
+  /'(?:[^'\\]|\\[^]|'')*'?|"(?:[^"\\]|\\[^]|"")*"?|`[^`]*`?|--[ \t\r\n][^\n]*|--$|#[^\n]*|\/\*[^]*?(?:\*\/|$)|[\w$\u0080-\uffff]+|\s+|[^]/iy
 
 /** The first word of each statement of a text, and what stands behind it. A comment that the server runs is no comment. */
 function wordsOf(text: string): { readonly word: string; readonly rest: string }[] {

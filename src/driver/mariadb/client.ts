@@ -45,7 +45,9 @@ export function instrumentPool(pool: Methods): void {
       const work = async (): Promise<unknown[]> => {
         const connection = await connect()
         try {
-          return await on(connection).run(textOf(given[0]), taken, (done) => plainMethod(connection, name)(...given, done))
+          return await on(connection).run(textOf(given[0]), taken, (done) =>
+            plainMethod(connection, name)(...given, done),
+          )
         } finally {
           void settled((done) => connection['release']!(done)).catch(() => {})
         }
@@ -58,7 +60,10 @@ export function instrumentPool(pool: Methods): void {
     batch: through('batch'),
     getConnection: (...args) => {
       const { callback } = split(args)
-      return deliver(connect().then((connection) => [connection]), callback && ((error, found) => callback(error ?? null, found)))
+      return deliver(
+        connect().then((connection) => [connection]),
+        callback && ((error, found) => callback(error ?? null, found)),
+      )
     },
   })
 }
@@ -76,7 +81,10 @@ export function instrumentConnection(connection: Methods): void {
     (name: string): Method =>
     (...args) => {
       const { given, callback } = split(args)
-      return deliver(line.leave((done) => plainMethod(connection, name)(...given, done)), callback)
+      return deliver(
+        line.leave((done) => plainMethod(connection, name)(...given, done)),
+        callback,
+      )
     }
   replaceMethods(connection, {
     query: statement('query'),
@@ -131,7 +139,9 @@ function createLine(connection: Methods): Line {
   // Not waited for: it goes in front of what comes next. Where it fails, what comes next would have another's context
   const send = (sql: string | undefined): void => {
     if (sql === undefined) return
-    settled((done) => plainMethod(connection, 'query')(sql, undefined, done)).catch(() => connection['destroy']?.())
+    settled((done) => plainMethod(connection, 'query')(sql, undefined, done)).catch(() =>
+      connection['destroy']?.(),
+    )
   }
   const turn = (work: () => Promise<unknown[]>): Promise<unknown[]> => {
     const running: Promise<unknown[]> = last ? last.then(work) : work()
@@ -149,8 +159,13 @@ function createLine(connection: Methods): Line {
     call(text, args, run) {
       const taken = handedOrTake()
       const { given, callback } = split(args)
-      if (callback) return deliver(line.run(text, taken, (done) => run(...given, done)), callback)
-      if (last) return isCallbackApi(connection) ? run(...given) : deliver(line.run(text, taken, () => run(...given)))
+      if (callback)
+        return deliver(
+          line.run(text, taken, (done) => run(...given, done)),
+          callback,
+        )
+      if (last)
+        return isCallbackApi(connection) ? run(...given) : deliver(line.run(text, taken, () => run(...given)))
       let result: unknown
       const finished = turn(() =>
         within(text, taken, () => {
@@ -169,7 +184,11 @@ function createLine(connection: Methods): Line {
         return settled(run)
       }),
   }
-  async function within(text: string, { scope, context }: Taken, work: () => Promise<unknown[]>): Promise<unknown[]> {
+  async function within(
+    text: string,
+    { scope, context }: Taken,
+    work: () => Promise<unknown[]>,
+  ): Promise<unknown[]> {
     const { before, behind } = around(state, text, context)
     send(before)
     try {
@@ -187,7 +206,9 @@ const isCallbackApi = (connection: Methods): boolean => typeof connection['conne
 
 function split(args: unknown[]): { given: unknown[]; callback?: Done } {
   const callback = args.at(-1)
-  return typeof callback === 'function' ? { given: args.slice(0, -1), callback: bindContext(callback as Done) } : { given: args }
+  return typeof callback === 'function'
+    ? { given: args.slice(0, -1), callback: bindContext(callback as Done) }
+    : { given: args }
 }
 
 /** Back to who called: by callback, where one was given, else by promise. */
@@ -221,5 +242,8 @@ function ended(result: unknown): Promise<unknown[]> {
 
 function rowsChanged(answer: unknown): number {
   const results = (Array.isArray(answer) ? answer : [answer]) as ({ affectedRows?: unknown } | undefined)[]
-  return results.reduce((sum, result) => sum + (typeof result?.affectedRows === 'number' ? result.affectedRows : 0), 0)
+  return results.reduce(
+    (sum, result) => sum + (typeof result?.affectedRows === 'number' ? result.affectedRows : 0),
+    0,
+  )
 }

@@ -29,7 +29,12 @@ export interface ConnectionLike {
   readonly constructor: unknown
 }
 
-type CreateQuery = (sql: string, values: undefined, callback: (error: unknown) => void, config: object) => CommandLike
+type CreateQuery = (
+  sql: string,
+  values: undefined,
+  callback: (error: unknown) => void,
+  config: object,
+) => CommandLike
 
 const instrumented: unique symbol = Symbol('whodunit connection')
 
@@ -104,7 +109,11 @@ function carry(command: CommandLike, state: SessionState, { scope, context }: Ta
   }
 
   /** Writes commands, all at once or only the first. Answers whether nothing is left to wait for. */
-  function send(connection: ConnectionLike, waiting: readonly Pick<CommandLike, 'execute'>[], apart: boolean): boolean {
+  function send(
+    connection: ConnectionLike,
+    waiting: readonly Pick<CommandLike, 'execute'>[],
+    apart: boolean,
+  ): boolean {
     for (const [index, each] of waiting.entries()) {
       // it may be over before it began: a statement that could not be prepared
       if (each.execute(undefined, connection)) continue
