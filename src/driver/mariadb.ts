@@ -15,7 +15,7 @@ export interface MariadbConnectionLike {
 export interface MariadbPoolLike {
   query(options: never, values?: unknown): unknown
   batch(options: never, values?: unknown): unknown
-  getConnection(callback?: never): unknown
+  getConnection(...callback: never[]): unknown
   totalConnections(): number
 }
 
@@ -36,14 +36,14 @@ export function mariadbDriver<T extends MariadbPoolLike | MariadbConnectionLike>
     )
   }
   const source = own ?? client
-  const session = sessionOver(isPool(source) ? fromPool(source) : (fn) => fn(runOn(source as never, true)))
+  const session = sessionOver(isPool(source) ? fromPool(source) : (fn) => fn(runOn(source, true)))
   if (isPool(client)) instrumentPool(client as never)
   else instrumentConnection(client as never)
   return {
     client,
     writing: session,
     reading: session,
-    asApplication: runOn(client as never, false),
+    asApplication: runOn(client, false),
     in: (transaction) => {
       if (typeof transaction?.query !== 'function' || isPool(transaction)) {
         throw new AuditError(
@@ -52,7 +52,7 @@ export function mariadbDriver<T extends MariadbPoolLike | MariadbConnectionLike>
           'Pass the connection that holds the transaction.',
         )
       }
-      return runOn(transaction as never, false)
+      return runOn(transaction, false)
     },
     wouldDeadlock: () => false,
     close: async () => {},

@@ -96,7 +96,7 @@ function runOn(core: Core): RunSql {
   return (sql, parameters = []) =>
     new Promise((resolve, reject) => {
       core.query({ sql, ...plain }, [...parameters], (error, answer) =>
-        error ? reject(error as Error) : resolve(rowsOf(answer)),
+        error ? reject(error) : resolve(rowsOf(answer)),
       )
     })
 }
@@ -139,7 +139,7 @@ function instrumentPool(pool: CorePool): OwnConnections {
       const lane = lanes.get(max) ?? ownPool(pool, max)
       lanes.set(max, lane)
       const connection = await new Promise<CoreConnection>((resolve, reject) => {
-        lane.getConnection((error, free) => (error ? reject(error as Error) : resolve(free)))
+        lane.getConnection((error, free) => (error ? reject(error) : resolve(free)))
       })
       connection.stream.ref?.()
       try {
@@ -180,7 +180,7 @@ function instrumentConnection(original: CoreConnection): OwnConnections {
     async with(_lane, fn) {
       const own = new original.constructor({ config: ownConfig(original.config) })
       await new Promise<void>((resolve, reject) => {
-        own.connect((error) => (error ? reject(error as Error) : resolve()))
+        own.connect((error) => (error ? reject(error) : resolve()))
       })
       try {
         await runOn(own)(begin)

@@ -15,7 +15,7 @@ const originals: unique symbol = Symbol('whodunit originals')
 
 /** The methods of a client as they were before it was instrumented. */
 export function original<T extends object>(client: T): T {
-  return ((client as { [originals]?: T })[originals] ?? client) as T
+  return ((client as { [originals]?: T })[originals] ?? client)
 }
 
 function replaceMethods(client: object, replaced: Readonly<Methods>): void {
@@ -224,7 +224,7 @@ function deliver(work: Promise<unknown[]>, callback?: Done): unknown {
 /** Of what is called with a callback, and may answer a promise in its place. */
 export function settled(call: (done: Done) => unknown): Promise<unknown[]> {
   return new Promise((resolve, reject) => {
-    const result = call((error, ...answer) => (error ? reject(error as Error) : resolve(answer)))
+    const result = call((error, ...answer) => (error ? reject(error) : resolve(answer)))
     if (result instanceof Promise) result.then((answer) => resolve([answer]), reject)
   })
 }
@@ -236,7 +236,7 @@ function ended(result: unknown): Promise<unknown[]> {
   return new Promise((resolve, reject) => {
     if (typeof emitter?.once !== 'function') return resolve([])
     for (const event of ['end', 'close']) emitter.once(event, () => resolve([]))
-    emitter.once('error', (error) => reject(error as Error))
+    emitter.once('error', (error) => reject(error))
   })
 }
 
