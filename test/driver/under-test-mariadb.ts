@@ -1,6 +1,6 @@
 import * as mariadb from 'mariadb'
 import * as mariadbCallback from 'mariadb/callback'
-import mysql, { type Connection, type Pool, type PoolConnection } from 'mysql2'
+import mysql, { type Pool } from 'mysql2'
 import mysqlPromise from 'mysql2/promise'
 import { createAudit } from '../../src/index.ts'
 import { fromMariadb, fromMysql2 } from '../../src/database/mariadb.ts'
@@ -75,7 +75,7 @@ export async function mysql2ConnectionUnderTest(place: MariadbDatabase): Promise
   const audit = createAudit({
     database: fromMysql2(mysql.createConnection({ uri: place.url, multipleStatements: true })),
   })
-  const connection = (audit.client).promise()
+  const connection = audit.client.promise()
   const inTurn = turns()
   const alone = mysql2Statements(connection)
   return {
@@ -180,9 +180,7 @@ export function mariadbCallbackUnderTest(place: MariadbDatabase, max: number): D
   const audit = createAudit({ database: fromMariadb(mariadbCallback.createPool(options), own) })
   const pool = audit.client
   const call = async <T>(work: (done: (error: unknown, answer?: T) => void) => void): Promise<T> =>
-    new Promise((resolve, reject) =>
-      work((error, answer) => (error ? reject(error) : resolve(answer as T))),
-    )
+    new Promise((resolve, reject) => work((error, answer) => (error ? reject(error) : resolve(answer as T))))
   const statements = (on: mariadbCallback.Pool | mariadbCallback.Connection): StatementsUnderTest => ({
     query: async (sql, parameters = []) => call((done) => on.query(sql, [...parameters], done as never)),
     text: async (sql) => call((done) => on.query(sql, done as never)),

@@ -71,9 +71,9 @@ export async function startPostgres(): Promise<PostgresServer> {
 const prefix = 'whodunit-postgres-'
 
 /** A run that was killed left its folder and perhaps its server, which ends by itself once its folder is gone. */
-export async function removeLeftovers(prefix: string): Promise<void> {
+export async function removeLeftovers(beginning: string): Promise<void> {
   for (const name of await readdir(tmpdir())) {
-    const owner = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1]
+    const owner = new RegExp(`^${beginning}(\\d+)-`).exec(name)?.[1]
     if (owner && !isRunning(Number(owner))) {
       await rm(join(tmpdir(), name), { recursive: true, force: true, maxRetries: 5 }).catch(() => {})
     }

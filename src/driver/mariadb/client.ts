@@ -15,7 +15,7 @@ const originals: unique symbol = Symbol('whodunit originals')
 
 /** The methods of a client as they were before it was instrumented. */
 export function original<T extends object>(client: T): T {
-  return ((client as { [originals]?: T })[originals] ?? client)
+  return (client as { [originals]?: T })[originals] ?? client
 }
 
 function replaceMethods(client: object, replaced: Readonly<Methods>): void {
@@ -214,10 +214,16 @@ function split(args: unknown[]): { given: unknown[]; callback?: Done } {
 /** Back to who called: by callback, where one was given, else by promise. */
 function deliver(work: Promise<unknown[]>, callback?: Done): unknown {
   if (!callback) return work.then(([answer]) => answer)
-  work.then(
-    (answer) => callback(null, ...answer),
-    (error: unknown) => callback(error),
-  )
+  void (async () => {
+    let answer: unknown[]
+    try {
+      answer = await work
+    } catch (error) {
+      callback(error)
+      return
+    }
+    callback(null, ...answer)
+  })()
   return undefined
 }
 
