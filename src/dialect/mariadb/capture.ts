@@ -88,7 +88,10 @@ ${fast.map((item) => `    ${item}`).join('\n')}
   end;
   if drift or changes is null then
     set drift = true, changes = '', ignored = '';
-${slow.map((item) => `    begin declare continue handler for sqlexception begin end; ${item} end;`).join('\n')}
+    begin
+      declare continue handler for sqlexception set piece = null;
+${slow.map((item) => `      ${item}`).join('\n')}
+    end;
   end if;`
 }
 

@@ -90,7 +90,7 @@ function reading(run: RunSql, level: string): Reading {
 async function gapsBetween(read: Reading, after: bigint, last: bigint, seen: number): Promise<Gap[]> {
   const rows = await read(
     `select cast(id + 1 as char) as first, cast(next - 1 as char) as last from (
-       select id, lead(id, 1, ${last + 1n}) over (order by id) as next from (
+       select id, ifnull(lead(id) over (order by id), ${last + 1n}) as next from (
          select ${after} as id union all select id from whodunit_entry where id > ${after} and id <= ${last}) ids) pairs
      where next > id + 1`,
   )

@@ -14,10 +14,6 @@ const options = `engine = InnoDB default ${textType}`
 export const trailVersions: readonly (readonly Statement[])[] = [
   [
     {
-      sql: `create table if not exists whodunit_trail (only_row tinyint not null primary key default 1, version int not null, functions varchar(100)) ${options}`,
-    },
-    { sql: `insert ignore into whodunit_trail (only_row, version) values (1, 0)` },
-    {
       sql: `create table if not exists whodunit_secret (only_row tinyint not null primary key default 1, secret varbinary(64) not null) ${options}`,
     },
     {
@@ -70,9 +66,14 @@ export const trailVersions: readonly (readonly Statement[])[] = [
       key entry_about (about)) ${options} row_format = dynamic`,
     },
     ...['update', 'delete'].map((event) => ({
-      sql: `create trigger whodunit_refuse_${event} before ${event} on whodunit_entry for each row
+      sql: `create trigger if not exists whodunit_refuse_${event} before ${event} on whodunit_entry for each row
       signal sqlstate '45000' set message_text = 'AUDIT: the trail is append-only: entries leave by prune and erase alone'`,
     })),
+    // the last: whoever finds it finds all the rest
+    {
+      sql: `create table if not exists whodunit_trail (only_row tinyint not null primary key default 1, version int not null, functions varchar(100)) ${options}`,
+    },
+    { sql: `insert ignore into whodunit_trail (only_row, version) values (1, 0)` },
   ],
 ]
 
