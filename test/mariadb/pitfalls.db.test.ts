@@ -289,6 +289,21 @@ describe.skipIf(!hasMariadb)('rights on MariaDB', () => {
     for (const statement of ['update whodunit_entry set actor = null', 'delete from whodunit_entry'])
       await expect(sql(statement)).rejects.toThrow(/append-only/)
     expect(await audit.check()).toEqual([])
+
+    // with the rights that the guide names for a writer, the application can check itself, and for a reader, read
+    for (const right of [
+      `execute on procedure ${database.name}.whodunit_triggers`,
+      `select on ${database.name}.whodunit_trail`,
+      `select on ${database.name}.whodunit_policy`,
+    ])
+      await sql(`grant ${right} to ${name}@'%'`)
+    expect(await app.check()).toEqual([])
+    await sql('alter table item add column later int')
+    expect((await app.check()).map(({ message }) => message)).toEqual([
+      expect.stringContaining('item is drifted'),
+    ])
+    await sql(`grant select on ${database.name}.whodunit_entry to ${name}@'%'`)
+    expect((await app.entries.find({ model: 'item' })).entries).toHaveLength(4)
   })
 
   it(

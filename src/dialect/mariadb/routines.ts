@@ -1,4 +1,5 @@
 import { kinds } from '../../core/internal.ts'
+import { selectTriggers } from './catalogue.ts'
 import { clock, role, textType } from './entry.ts'
 
 const allowed = kinds
@@ -49,6 +50,10 @@ begin
     set @whodunit_tx = last_insert_id(), @whodunit_token = @whodunit_transaction;
   end if;
 end`,
+
+  // What `check` compares, for who may not see triggers otherwise
+  whodunit_triggers: `() sql security definer reads sql data
+${selectTriggers}`,
 
   // For people who write by hand: call whodunit_set_context('user:42', 'ticket 123')
   whodunit_set_context: `(in actor text ${textType}, in reason text ${textType}) sql security definer no sql
