@@ -68,7 +68,7 @@ export interface Policy {
 
 /** The content of `whodunit.config.ts`. */
 export interface AuditConfig extends Policy {
-  /** For the CLI: the owner role, the direct port. `postgres://...` or `pglite:DIR`. */
+  /** For the CLI: the owner role, the direct port. `postgres://...`, `mysql://...`, `mariadb://...` or `pglite:DIR`. */
   readonly url?: string
 }
 

@@ -13,7 +13,7 @@ export const textType = 'character set utf8mb4 collate utf8mb4_bin'
  * hand. The token tells transactions apart: drivers give one, else each statement is taken for a transaction of its own,
  * since a trigger cannot see where one ends.
  */
-export const declarations = `declare context longtext ${textType} default concat(ifnull(@whodunit_context, ''), ${literal(partSeparator.repeat(3))});
+export const declarations: string = `declare context longtext ${textType} default concat(ifnull(@whodunit_context, ''), ${literal(partSeparator.repeat(3))});
   declare token varchar(64) ${textType} default ifnull(@whodunit_transaction, now(6));
   declare action varchar(20) ${textType};
   declare changes, ignored, piece, target, moved, label, subject longtext ${textType};

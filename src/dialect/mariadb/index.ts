@@ -11,7 +11,6 @@ import { read } from './read.ts'
 import { recordStatement } from './record.ts'
 import { routines } from './routines.ts'
 import { tables, trailVersions } from './trail.ts'
-import { hash } from './values.ts'
 import { views } from './views.ts'
 
 const replaceable: readonly string[] = [
@@ -99,8 +98,8 @@ export const mariadb: Dialect = {
       ...tables.map((table) => `drop table if exists whodunit_${table}`),
     ],
     hash: (values) => ({
-      sql: values.map(() => `select ${hash('convert(unhex(?) using utf8mb4)')} as hash`).join(' union all '),
-      parameters: values.map((value) => Buffer.from(value).toString('hex')),
+      sql: 'call whodunit_hash(convert(unhex(?) using utf8mb4))',
+      parameters: [Buffer.from(JSON.stringify(values)).toString('hex')],
     }),
   },
   capture: {
