@@ -7,7 +7,7 @@ import { literal, name } from './quote.ts'
 import { type Cell, json, keyText, labelText, same, shownText } from './values.ts'
 
 /** One trigger of a table; MariaDB wants one for each event. */
-export interface Trigger {
+interface Trigger {
   readonly name: string
   /** `after update`, and so on. */
   readonly event: string
@@ -21,13 +21,13 @@ function triggerName(table: string, event: string): string {
   return `${full.slice(0, 53)}_${createHash('sha256').update(full).digest('hex').slice(0, 10)}`
 }
 
-export const cell =
+const cell =
   (row: string): Cell =>
   (column) =>
     `${row}.${name(column.name)}`
 const [before, after] = [cell('OLD'), cell('NEW')]
 
-export function triggersOf(plan: TablePlan): readonly Trigger[] {
+function triggersOf(plan: TablePlan): readonly Trigger[] {
   const { actions, softDelete } = plan
   const updates = actions.update || (softDelete !== null && (actions.softDelete || actions.restore))
   const [onUpdate, onDelete] = [cascades(plan, 'onUpdate'), cascades(plan, 'onDelete')]

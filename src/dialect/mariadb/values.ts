@@ -12,7 +12,7 @@ const is = (column: PlannedColumn, types: string): boolean =>
 const padded = (column: PlannedColumn): boolean =>
   /^[a-z]+(\([\d,]+\))?( unsigned)? zerofill/.test(column.type) || is(column, 'bit year')
 
-export const isBinary = (column: PlannedColumn): boolean =>
+const isBinary = (column: PlannedColumn): boolean =>
   is(column, 'binary varbinary tinyblob blob mediumblob longblob vector geometry point linestring polygon') ||
   is(column, 'multipoint multilinestring multipolygon geometrycollection geomcollection')
 
@@ -23,7 +23,7 @@ export function same(column: PlannedColumn, before: string, after: string): stri
 }
 
 /** The value as text, as people would type it; NULL for NULL. */
-export function text(column: PlannedColumn, value: string): string {
+function text(column: PlannedColumn, value: string): string {
   if (isBinary(column)) return `lower(hex(${value}))`
   if (is(column, 'timestamp')) return timestampText(column, value)
   if (padded(column)) return `${value} + 0`
