@@ -34,6 +34,24 @@ export interface CatalogueTable {
     readonly keys: readonly UniqueKey[]
     /** Without being told to. */ readonly replace: boolean
   }
+  /** Foreign keys to this table whose actions fire no triggers on the table that refers; absent where all of them do. */
+  readonly cascades?: readonly Cascade[]
+  /** What capture of this table cannot do for reasons of its own, as the end of a sentence: `is not transactional: ...`. */
+  readonly limit?: string
+}
+
+/** What a foreign key does to the rows that refer. */
+export type CascadeAction = 'cascade' | 'set null'
+
+/** A foreign key whose action the database runs by itself, without the triggers of the table that it changes. */
+export interface Cascade {
+  /** The model of the table that refers. */
+  readonly model: string
+  readonly columns: readonly string[]
+  /** The columns of this table that they refer to, in the same order. */
+  readonly references: readonly string[]
+  readonly onDelete: CascadeAction | null
+  readonly onUpdate: CascadeAction | null
 }
 
 export type UniqueKey = readonly { readonly name: string; readonly collation: string }[]

@@ -10,7 +10,7 @@ import {
   type Severity,
   suggest,
 } from '../core/internal.ts'
-import type { Catalogue, CatalogueColumn, CatalogueTable } from './catalogue.ts'
+import type { Cascade, Catalogue, CatalogueColumn, CatalogueTable } from './catalogue.ts'
 
 /** What the trigger of one table does, resolved from policy and catalogue: the dialect turns it into text. */
 export interface TablePlan {
@@ -51,6 +51,19 @@ export interface TablePlan {
   readonly recordMigrations: boolean
   /** Whether a change that cannot be recorded is let through. */
   readonly reportErrors: boolean
+  /** What foreign keys do to other tables without firing their triggers: the trigger of this table records it for them. */
+  readonly cascades: readonly PlannedCascade[]
+}
+
+/** A foreign key of another table to this one, with the plan of that table, whose own cascades go on from there. */
+export interface PlannedCascade extends Cascade {
+  /** `null` where the policy leaves the table out: its rows are not recorded, but what hangs on them may be. */
+  readonly plan: TablePlan | null
+  readonly table: CatalogueTable
+  /** Cascades that go on from the rows of {@link table}. */
+  readonly next: readonly PlannedCascade[]
+  /** Whether the chain comes back to a table that is already in it, and is not followed any further. */
+  readonly cut: boolean
 }
 
 export interface PlannedColumn extends CatalogueColumn {
@@ -67,12 +80,38 @@ export type PlannedTable =
 
 /** Resolves a policy over a catalogue. Names are taken as they are: see {@link checkNames}. */
 export function planTables(policy: Policy, catalogue: Catalogue): readonly PlannedTable[] {
+  const tables = new Map(catalogue.tables.map((table) => [table.model, table]))
   return catalogue.tables
     .filter((table) => !table.partition)
     .map((table) => {
       const reason = whySkipped(policy, table)
-      return reason ? { table, plan: null, reason } : { table, plan: planTable(policy, table) }
+      if (reason) return { table, plan: null, reason }
+      return {
+        table,
+        plan: { ...planTable(policy, table), cascades: followCascades(policy, tables, [table]) },
+      }
     })
+}
+
+/**
+ * Where the cascades of the last table of a chain lead. A table that refers to itself is followed as one step, which the
+ * dialect repeats; a chain that comes back to any other table of it is cut.
+ */
+function followCascades(
+  policy: Policy,
+  tables: ReadonlyMap<string, CatalogueTable>,
+  chain: readonly CatalogueTable[],
+): readonly PlannedCascade[] {
+  const from = chain.at(-1)!
+  const repeats = chain.at(-2) === from
+  return (from.cascades ?? []).flatMap((cascade): PlannedCascade[] => {
+    const table = tables.get(cascade.model)
+    if (!table || (repeats && table === from)) return []
+    const cut = table !== from && chain.includes(table)
+    const plan = whySkipped(policy, table) ? null : planTable(policy, table)
+    const next = cut ? [] : followCascades(policy, tables, [...chain, table])
+    return [{ ...cascade, table, plan, next, cut }]
+  })
 }
 
 function whySkipped(policy: Policy, table: CatalogueTable): string | undefined {
@@ -130,6 +169,7 @@ function planTable(policy: Policy, table: CatalogueTable): TablePlan {
     truncateRows: model.truncateRows ?? false,
     recordMigrations: policy.migrations === 'record',
     reportErrors: policy.onCaptureError === 'report',
+    cascades: [],
   }
 }
 

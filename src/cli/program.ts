@@ -36,7 +36,10 @@ function createProgram(done: (code: number) => void): Command {
       '--config <FILE>',
       'the configuration (default: whodunit.config.ts, .js, .mjs or .json, here or above)',
     )
-    .option('--database <URL>', 'postgres://... or pglite:DIR (default: the url of the configuration)')
+    .option(
+      '--database <URL>',
+      'postgres://..., mysql://..., mariadb://... or pglite:DIR (default: the url of the configuration)',
+    )
     .option('--json', 'answer in JSON')
     .exitOverride()
     .configureOutput({ outputError: () => {} })

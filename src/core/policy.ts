@@ -68,7 +68,7 @@ export interface Policy {
 
 /** The content of `whodunit.config.ts`. */
 export interface AuditConfig extends Policy {
-  /** For the CLI: the owner role, the direct port. `postgres://...`, `pglite:DIR` or `sqlite:FILE`. */
+  /** For the CLI: the owner role, the direct port. `postgres://...`, `mysql://...`, `mariadb://...`, `pglite:DIR` or `sqlite:FILE`. */
   readonly url?: string
 }
 

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { join, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type AuditDatabase, AuditError, isAuditError } from '../core/internal.ts'
+import { fromMariadb, fromMysql2 } from './mariadb.ts'
 import { fromPg, fromPglite, type PgliteLike, type PgPoolLike } from './postgres.ts'
 import { type BetterSqlite3Like, fromBetterSqlite3, fromNodeSqlite, type SqliteOptions } from './sqlite.ts'
 
@@ -22,12 +23,14 @@ export interface OpenOptions {
   readonly clientsFrom?: readonly string[]
 }
 
-const knownForms = 'Give postgres://USER@HOST:PORT/DATABASE, pglite:DIR or sqlite:FILE.'
+const knownForms =
+  'Give postgres://USER@HOST:PORT/DATABASE, mysql://... or mariadb://... alike, pglite:DIR or sqlite:FILE.'
 const connectTimeout = 10_000
 
 /**
- * Opens `postgres://...` by the user's `pg`, `pglite:DIR` by the user's `@electric-sql/pglite`, or `sqlite:FILE` by the
- * user's `better-sqlite3`, else by `node:sqlite`, and makes sure that it answers. Not a public path: an application passes its own client to `fromPg` and the like.
+ * Opens `postgres://...` by the user's `pg`, `mysql://...` and `mariadb://...` by the user's `mysql2`, or else `mariadb`,
+ * `pglite:DIR` by the user's `@electric-sql/pglite`, or `sqlite:FILE` by the user's `better-sqlite3`, else by `node:sqlite`,
+ * and makes sure that it answers. Not a public path: an application passes its own client to `fromPg` and the like.
  *
  * @throws AUDIT_DATABASE_URL, AUDIT_DATABASE_UNSUPPORTED, AUDIT_DATABASE_UNREACHABLE, AUDIT_DATABASE_LOCKED, AUDIT_CLIENT_MISSING
  */
@@ -39,7 +42,8 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
     return openPglite(url.slice('pglite:'.length).replace(/^\/\/(?=.)/, ''), base, clientsFrom)
   if (scheme === 'sqlite')
     return openSqlite(url.slice('sqlite:'.length).replace(/^\/\/(?=.)/, ''), base, clientsFrom)
-  if (scheme && ['mysql', 'mysql2', 'mariadb', 'sqlite3', 'libsql', 'file'].includes(scheme)) {
+  if (scheme === 'mysql' || scheme === 'mysql2' || scheme === 'mariadb') return openMariadb(url, clientsFrom)
+  if (scheme && ['sqlite3', 'libsql', 'file'].includes(scheme)) {
     throw new AuditError(
       'AUDIT_DATABASE_UNSUPPORTED',
       `"${scheme}:" databases are not supported by this release.`,
@@ -82,6 +86,61 @@ async function openPostgres(url: string, clientsFrom: readonly string[]): Promis
     }
     throw unreachable(error)
   }
+}
+
+interface MariadbPool {
+  query(sql: string): Promise<unknown>
+  end(): Promise<void>
+}
+
+async function openMariadb(url: string, clientsFrom: readonly string[]): Promise<OpenDatabase> {
+  if (!URL.canParse(url)) {
+    const hint = `${knownForms} Write special characters of the password as %XX.`
+    throw new AuditError('AUDIT_DATABASE_URL', 'The database URL cannot be read.', hint)
+  }
+  const { pool, database } = await mariadbPool(new URL(url), clientsFrom)
+  try {
+    await pool.query('select 1')
+    return { database, shared: true, close: () => pool.end() }
+  } catch (error) {
+    await pool.end()
+    throw unreachable(error)
+  }
+}
+
+/** By `mysql2`, or by the connector of MariaDB where that is what is installed. */
+async function mariadbPool(
+  url: URL,
+  clientsFrom: readonly string[],
+): Promise<{ pool: MariadbPool; database: AuditDatabase }> {
+  const options = {
+    host: url.hostname,
+    port: Number(url.port || 3306),
+    user: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+    database: decodeURIComponent(url.pathname.slice(1)),
+    ...Object.fromEntries(url.searchParams),
+    connectionLimit: 2,
+    connectTimeout,
+  }
+  let missing: unknown
+  try {
+    const mysql2 = (await load('mysql2', clientsFrom)) as {
+      createPool(given: object): { promise(): MariadbPool & Parameters<typeof fromMysql2>[0] }
+    }
+    const pool = mysql2.createPool(options).promise()
+    return { pool, database: fromMysql2(pool) }
+  } catch (error) {
+    if (!isAuditError(error, 'AUDIT_CLIENT_MISSING')) throw error
+    missing = error
+  }
+  const connector = await load('mariadb', clientsFrom).catch(() => {
+    throw missing
+  })
+  const pool = (
+    connector as { createPool(given: object): MariadbPool & Parameters<typeof fromMariadb>[0] }
+  ).createPool({ ...options, acquireTimeout: connectTimeout })
+  return { pool, database: fromMariadb(pool) }
 }
 
 type Pglite = PgliteLike & { close(): Promise<void> }

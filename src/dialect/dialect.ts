@@ -1,5 +1,5 @@
 import type { Expression, Kysely, SqlBool } from 'kysely'
-import type { Catalogue, CatalogueTable } from '../capture/catalogue.ts'
+import type { Catalogue, CatalogueTable, InstalledCapture } from '../capture/catalogue.ts'
 import type { TablePlan } from '../capture/plan.ts'
 import type { ContextParts, NewEntry, Policy, SessionMark } from '../core/internal.ts'
 
@@ -82,14 +82,19 @@ export interface CaptureDialect {
   /** Brings the text up to date without a lock on the table, where the database can. */
   replace(plan: TablePlan): readonly string[]
   enable(plan: TablePlan): readonly string[]
-  remove(table: Pick<CatalogueTable, 'schema' | 'name' | 'capture'>): readonly string[]
+  remove(table: Captured): readonly string[]
   /** Removes what no table uses any more: the capture of dropped and renamed tables. */
   readonly sweep: readonly string[]
   /** Why a change that cannot be recorded has to fail its write here; absent where it can be let through and counted. */
   readonly cannotReport?: string
   /** What this database does otherwise than the policy asks, a sentence each: `hash` that becomes `mask`, and the like. */
   limits(plan: TablePlan): readonly string[]
-  /** One row a table, with `schema`, `name` and maybe `capture`: all capture that stands, whatever the policy names. */
+  /** What holds for every table of this database, a sentence each: said once, by migrate. */
+  readonly notes?: readonly string[]
+  /**
+   * One row a table, with `schema`, `name` and, where triggers have names of their own, `capture`: all capture that stands,
+   * also in schemas the policy no longer names.
+   */
   readonly all: Statement
   /** Whether triggers stand in the way of schema changes, so that they have to be gone while a migration tool works. */
   readonly blocksMigrations?: boolean
@@ -126,6 +131,11 @@ export interface BackfillResult {
   readonly made: number
   /** The cursor of the same rows, where some of them were left out because they are locked. */
   readonly again: string | null
+}
+
+/** A table from which capture is to be removed. */
+export type Captured = Pick<CatalogueTable, 'schema' | 'name' | 'capture'> & {
+  readonly installed?: Pick<InstalledCapture, 'name'> | null
 }
 
 /** The physical row of an entry, the same on every database, as the statements of {@link ReadDialect} select it. */

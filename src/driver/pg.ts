@@ -1,7 +1,8 @@
 import { AuditError } from '../core/internal.ts'
 import type { RunSql, Session } from '../dialect/dialect.ts'
 import type { Driver } from './driver.ts'
-import { bindWaiting, callsQuery, checkClient, type ClientLike, instrument } from './pg/client.ts'
+import { bindWaiting, callsQuery } from './base/taken.ts'
+import { checkClient, type ClientLike, instrument } from './pg/client.ts'
 
 /** What is used of a `pg.Pool`. */
 export interface PgPoolLike {

@@ -38,7 +38,7 @@ export function toEntry(row: EntryRow): AuditEntry {
     tags: Array.isArray(tags) ? (tags as string[]) : [],
     origin: context.origin ?? 'sql',
     app: context.app ?? null,
-    tx: row.joined === false ? null : row.xid,
+    tx: Number(row.joined ?? true) === 0 ? null : row.xid, // not every database has a boolean
     role: row.role,
     details,
   }

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import type { CatalogueTable } from '../capture/catalogue.ts'
 import { planTables } from '../capture/plan.ts'
 import {
   AuditError,
@@ -13,13 +12,10 @@ import {
   type ToolRun,
   type TrailSetup,
 } from '../core/internal.ts'
-import type { Dialect, Session } from '../dialect/dialect.ts'
+import type { Captured, Dialect, Session } from '../dialect/dialect.ts'
 import { createTurns } from './turns.ts'
 
 const defaultWait = 60_000
-
-/** A table that has capture. */
-export type Captured = Pick<CatalogueTable, 'schema' | 'name'>
 
 interface Steps {
   /** All tables that have capture. */

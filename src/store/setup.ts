@@ -13,10 +13,10 @@ import {
   type TrailSetup,
   type TrailStatus,
 } from '../core/internal.ts'
-import type { Dialect, RunSql, Session } from '../dialect/dialect.ts'
+import type { Captured, Dialect, RunSql, Session } from '../dialect/dialect.ts'
 import { backfillTables, describeBackfill } from './backfill.ts'
 import { compareDisclosure } from './disclosure.ts'
-import { type Captured, createRun } from './run.ts'
+import { createRun } from './run.ts'
 import { createTurns, runVariable, type Turns } from './turns.ts'
 
 /** Sets up the trail and capture over a session and a dialect; `holding` is for a lock that outlasts the session's steps. */
@@ -130,7 +130,10 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
     const tables = dryRun
       ? statusOf(planned)
       : statusOf(planTables(policy, await capture.catalogue(session.run, policy.schemas)))
-    const limits = planned.flatMap(({ plan }) => (plan ? capture.limits(plan) : []))
+    const limits = [
+      ...(capture.notes ?? []),
+      ...planned.flatMap(({ plan }) => (plan ? capture.limits(plan) : [])),
+    ]
     return { done, warnings: [...warnings, ...limits, ...warningsOf(tables)], tables, fingerprint }
   }
 
@@ -180,8 +183,13 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
     return (await standing()).filter((table) => !known.has(`${table.schema}.${table.name}`))
   }
 
-  async function standing(): Promise<readonly Captured[]> {
-    return (await session.run(capture.all.sql, capture.all.parameters)) as unknown as readonly Captured[]
+  async function standing(): Promise<Captured[]> {
+    const rows = await session.run(capture.all.sql, capture.all.parameters)
+    return rows.map(({ schema, name, capture: kept }) => ({
+      schema: String(schema),
+      name: String(name),
+      ...(typeof kept === 'string' ? { capture: kept, installed: { name: kept } } : {}),
+    }))
   }
 
   async function status(given?: Policy): Promise<TrailStatus> {

@@ -34,7 +34,7 @@ export function writeCases({ test, expect, sql }: CaptureCases): void {
       'create table item (id integer primary key, a integer, b integer, c integer, d integer)',
       'insert into item values (1, 1, 2, 3, 4)',
     ])
-    await world.query('update item set a = b, b = a, c = c * 10 + 1, d = d')
+    await world.query(sql.swap ?? 'update item set a = b, b = a, c = c * 10 + 1, d = d')
     expect(await world.recorded()).toEqual([['UPDATE', '1', { a: [1, 2], b: [2, 1], c: [3, 31] }]])
   })
 

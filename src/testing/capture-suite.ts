@@ -49,6 +49,8 @@ export interface CaptureSql {
   readonly upsert?: string
   /** An INSERT that leaves out rows that conflict. @default insert ... on conflict do nothing */
   readonly ignoring?: (into: string) => string
+  /** An UPDATE of `item` that sets `a` to `b`, `b` to `a`, `c` to `c * 10 + 1` and `d` to `d`, by the values before it. */
+  readonly swap?: string
   /** Drops a column of a table; `rest` are the definitions of the others. @default alter table ... drop column */
   readonly dropColumn?: (table: string, column: string, rest: readonly string[]) => readonly string[]
   /** The public view of the trail. */

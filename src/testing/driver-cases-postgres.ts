@@ -6,19 +6,8 @@ const postgres = (driver: DriverUnderTest): unknown => driver.postgres
 const texts = (driver: DriverUnderTest): unknown => driver.postgres && driver.text
 const connections = (driver: DriverUnderTest): unknown => driver.postgres && driver.connection
 
-/** What only PostgreSQL has: texts of several statements, procedures, session statements, isolation levels. */
+/** What only PostgreSQL has: transactions in a text, procedures, session statements, isolation levels. */
 export function postgresCases(test: DefineCase, expect: TestApi['expect']): void {
-  test(
-    'a text of several statements carries it in each',
-    (driver) => driver.text,
-    async ({ driver, race, ledger }) =>
-      race(async (writer) => {
-        const [a, b] = [ledger.note(writer), ledger.note(writer)]
-        await driver.text!(`${insertSql(ledger.id(), a)}; /* ; */ ${insertSql(ledger.id(), b)};`)
-        ledger.committed(a, b)
-      }),
-  )
-
   test('begin, insert and commit in one text carry it', texts, async ({ driver, race, ledger }) =>
     race(async (writer) => {
       const [a, b, c] = [ledger.note(writer), ledger.note(writer), ledger.note(writer)]
@@ -53,22 +42,6 @@ export function postgresCases(test: DefineCase, expect: TestApi['expect']): void
   )
 
   test(
-    'a prepared statement has the context of each call',
-    (driver) => driver.prepared,
-    async ({ driver, race, ledger, at }) =>
-      race(async (writer) => {
-        for (let n = 0; n < 3; n++) {
-          const note = ledger.note(writer)
-          await driver.prepared!('suite_insert', `insert into ${suiteTable} values (${at(1)}, ${at(2)})`, [
-            ledger.id(),
-            note,
-          ])
-          ledger.committed(note)
-        }
-      }),
-  )
-
-  test(
     'an isolation level set by the second statement is allowed',
     postgres,
     async ({ driver, race, ledger, insert }) =>
@@ -78,25 +51,6 @@ export function postgresCases(test: DefineCase, expect: TestApi['expect']): void
           return [await insert(tx, writer)]
         })
         ledger.committed(...notes)
-      }),
-  )
-
-  test(
-    'a commit that chains the next transaction does not lose it',
-    connections,
-    async ({ driver, race, ledger, insert }) =>
-      race(async (writer) => {
-        await driver.connection!(async (connection) => {
-          await connection.query('begin')
-          const first = await insert(connection, writer)
-          await connection.query('commit and chain')
-          const second = await insert(connection, writer)
-          await connection.query('rollback and chain')
-          const third = await insert(connection, writer)
-          await connection.query('commit')
-          ledger.committed(first, third)
-          void second
-        })
       }),
   )
 
@@ -177,28 +131,6 @@ export function postgresCases(test: DefineCase, expect: TestApi['expect']): void
       }),
     )
   })
-
-  test(
-    'a callback runs in the context of the code that passed it',
-    (driver) => driver.callbacks?.length,
-    async (given) => {
-      const { driver, race, ledger } = given
-      const sql = `insert into ${suiteTable} values ($1, $2)`
-      await race(async (writer) => {
-        for (const call of driver.callbacks!) {
-          const notes = [ledger.note(writer), ledger.note(writer)]
-          await new Promise<void>((resolve, reject) => {
-            call(sql, [ledger.id(), notes[0]], (error) => {
-              if (error) return reject(error)
-              // written by the callback itself, in whatever context it was called
-              return call(sql, [ledger.id(), notes[1]], (again) => (again ? reject(again) : resolve()))
-            })
-          })
-          ledger.committed(...notes)
-        }
-      })
-    },
-  )
 
   test('an error says where in the text it is, as without the wrapper', texts, async ({ driver, as }) => {
     const at = async (writer: string | null, sql: string): Promise<unknown> =>

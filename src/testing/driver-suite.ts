@@ -7,6 +7,7 @@ import {
   suiteTable,
   type Writer,
 } from './driver-ledger.ts'
+import { clientCases } from './driver-cases-client.ts'
 import { commonCases } from './driver-cases.ts'
 import { postgresCases } from './driver-cases-postgres.ts'
 
@@ -46,6 +47,8 @@ export interface DriverUnderTest extends StatementsUnderTest {
   ) => void)[]
   /** What every connection of the client holds as its context outside of any transaction. */
   leftovers?(): Promise<readonly unknown[]>
+  /** Whether connections know COMMIT AND CHAIN. @default false */
+  readonly chains?: boolean
   /** Whether the database knows PostgreSQL's procedures, isolation levels and session statements. @default false */
   readonly postgres?: boolean
   /** Whether connections go through a pooler, which gives each transaction another session. @default false */
@@ -116,6 +119,7 @@ export function driverSuite(api: TestApi, name: string, open: () => Promise<Driv
       })
     }
     commonCases(test)
+    clientCases(test)
     postgresCases(test, expect)
   })
 }

@@ -12,3 +12,4 @@ export {
   type TestApi,
   type TransactionUnderTest,
 } from './driver-suite.ts'
+export { storeSuite, type StoreUnderTest } from './store-suite.ts'

@@ -14,6 +14,7 @@ export function poolUnderTest(url: string, max: number, direct = url): DriverUnd
     ...statements(pool),
     audit,
     postgres: true,
+    chains: true,
     setUp: async (sql) => once(direct, async (client) => client.query(sql)),
     connection: async (fn) => {
       const client = await pool.connect()
@@ -73,6 +74,7 @@ export async function clientUnderTest(url: string): Promise<DriverUnderTest> {
     prepared: async (name, sql, parameters) => inTurn(async () => alone.prepared!(name, sql, parameters)),
     audit,
     postgres: true,
+    chains: true,
     takesTurns: true,
     setUp: async (sql) => once(url, async (other) => other.query(sql)),
     connection: async (fn) => inTurn(async () => fn(alone)),

@@ -50,7 +50,7 @@ export async function startPostgres({
   version = process.env['POSTGRES_VERSION'],
   settings: own = [],
 }: ServerOptions = {}): Promise<PostgresServer> {
-  await removeLeftovers()
+  await removeLeftovers(prefix)
   const folder = await mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`))
   await chmod(folder, 0o755)
   const data = join(folder, 'data')
@@ -120,9 +120,9 @@ async function killAll(postmaster: ChildProcess): Promise<void> {
 const prefix = 'whodunit-postgres-'
 
 /** A run that was killed left its folder and perhaps its server, which ends by itself once its folder is gone. */
-async function removeLeftovers() {
+export async function removeLeftovers(beginning: string): Promise<void> {
   for (const name of await readdir(tmpdir())) {
-    const owner = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1]
+    const owner = new RegExp(`^${beginning}(\\d+)-`).exec(name)?.[1]
     if (owner && !isRunning(Number(owner))) {
       await rm(join(tmpdir(), name), { recursive: true, force: true, maxRetries: 5 }).catch(() => {})
     }

@@ -4,20 +4,24 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Client } from 'pg'
 import type { TestProject } from 'vitest/node'
+import { type MariadbServer, startMariadb } from './mariadb-server.ts'
 import { startPostgres, type PostgresServer } from './server.ts'
 
 const chinookTemplate = 'chinook_template'
 const chinookFile = new URL('../../examples/demo/chinook/chinook.sql', import.meta.url)
 
 /**
- * Serves one PostgreSQL to all files of the run. It starts with the first test that asks, so that
- * tests which need no server never wait for it: `GET /` answers its URL, `GET /chinook` does so once the template is loaded.
+ * Serves one PostgreSQL, and one MariaDB, to all files of the run. Each starts with the first test that asks, so that
+ * tests which need no server never wait for it: `GET /` answers the URL of PostgreSQL, `GET /chinook` does so once the
+ * template is loaded, `GET /mariadb` answers that of MariaDB.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   let server: Promise<PostgresServer> | undefined
   let template: Promise<void> | undefined
+  let mariadb: Promise<MariadbServer> | undefined
 
   const answer = async (path?: string) => {
+    if (path === '/mariadb') return (await (mariadb ??= startMariadb())).url
     const { url } = await (server ??= startPostgres({ version: project.config.env?.['POSTGRES_VERSION'] }))
     if (path === '/chinook') await (template ??= loadChinook(url))
     return url
@@ -34,8 +38,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return async () => {
     door.close()
     door.closeAllConnections()
-    const started = await server?.catch(() => undefined)
-    await started?.stop()
+    for (const starting of [server, mariadb]) {
+      const started = await starting?.catch(() => undefined)
+      await started?.stop()
+    }
   }
 }
 

@@ -1,5 +1,5 @@
-import { AsyncResource } from 'node:async_hooks'
-import { type AuditScope, AuditError, currentScope } from '../../core/internal.ts'
+import { type AuditScope, AuditError } from '../../core/internal.ts'
+import { bindContext, handedOrTake, type Taken } from '../base/taken.ts'
 import {
   forgetsContext,
   rowsChanged,
@@ -120,7 +120,7 @@ export function instrument(client: ClientLike): void {
       : query.callback
     if (then && typeof then !== 'function') return plainQuery(config, values, callback) // pg says what is wrong
     if (!given) query.query_timeout = (config as QueryLike).query_timeout
-    const taken = handed ?? take()
+    const taken = handedOrTake()
     if (
       taken.context !== '' &&
       state.direct === undefined &&
@@ -150,53 +150,6 @@ export function instrument(client: ClientLike): void {
       throw error
     })
   }
-}
-
-/** Runs a callback in the context of the code that passed it, whoever calls it. */
-function bindContext<F extends (...args: never[]) => unknown>(callback: F): F {
-  const resource = new AsyncResource('whodunit')
-  return function (this: unknown, ...args: unknown[]) {
-    return resource.runInAsyncScope(callback as unknown as (...given: unknown[]) => unknown, this, ...args)
-  } as unknown as F
-}
-
-/** The context of the calling code, at one moment. */
-interface Taken {
-  readonly scope: AuditScope | undefined
-  readonly context: string
-}
-/** Of a pool's query that is being called, and of one that is being handed to a free connection. */
-let [called, handed]: (Taken | undefined)[] = []
-
-function take(): Taken {
-  const scope = currentScope()
-  return { scope, context: scope?.text() ?? '' }
-}
-
-/** `pool.query` waits for a free connection: its context is that of the moment it is called all the same. */
-export function callsQuery<A extends unknown[], R>(query: (...args: A) => R): (...args: A) => R {
-  return function (this: unknown, ...args) {
-    called = take()
-    try {
-      return query.apply(this, args)
-    } finally {
-      called = undefined
-    }
-  }
-}
-
-/** A callback that waits for a free connection would run in the context of whoever frees one. */
-export function bindWaiting<F extends (...args: never[]) => unknown>(callback: F): F {
-  const [taken, bound] = [called, bindContext(callback)]
-  if (!taken) return bound
-  return ((...args: Parameters<F>) => {
-    handed = taken
-    try {
-      return bound(...args)
-    } finally {
-      handed = undefined
-    }
-  }) as F
 }
 
 interface Pids {

@@ -1,0 +1,19 @@
+/** A name as SQL: always quoted, so that keywords, quotes and Unicode need no care. */
+export function name(value: string): string {
+  return `\`${value.replaceAll('`', '``')}\``
+}
+
+/**
+ * A text as SQL, whatever `sql_mode` says of backslashes. Without one in it also because information_schema shows the text
+ * of a trigger with its backslashes already read, and could not be compared.
+ */
+export function literal(value: string): string {
+  if (value.includes('\\')) return `convert(unhex('${Buffer.from(value).toString('hex')}') using utf8mb4)`
+  return `'${value.replaceAll("'", "''")}'`
+}
+
+/**
+ * Without the strict modes: in a trigger, a text that is too long is to be cut, not to fail the application's write.
+ * Triggers, routines and views keep the mode of their creation, whatever that of the application is.
+ */
+export const ownMode = `set session sql_mode = ''`
