@@ -10,7 +10,7 @@ export interface Figure {
 }
 
 /** What a guard lets a figure grow by. */
-export const slack = 1.25
+const slack = 1.25
 
 export function printFigures(figures: readonly Figure[]): void {
   const rows = figures.map(({ id, what, value, goal, peers = {} }) => [

@@ -52,7 +52,7 @@ export async function interleave(
   )
 }
 
-export function median(list: readonly number[]): number {
+function median(list: readonly number[]): number {
   const sorted = list.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2

@@ -339,8 +339,8 @@ describe.skipIf(!hasMariadb)('rights on MariaDB', () => {
 
   it('a migration under way keeps the next one waiting, and then away', async () => {
     const { sql, audit } = await world(item, {}, false)
-    await sql(`do get_lock(concat('whodunit ', left(sha1(database()), 40)), 1)`)
-    await expect(audit.migrate()).rejects.toThrow(/Another migration/)
+    await sql(`do get_lock(concat('whodunit step ', left(sha1(database()), 40)), 1)`)
+    await expect(audit.migrate()).rejects.toThrow(/Another whodunit run or migrate/)
     await sql('do release_all_locks()')
     await audit.migrate()
     await sql('begin; insert into item values (1, 1, null)')

@@ -8,7 +8,7 @@ import { changedColumn, differs, hideOr, keyText, shown, wholeRow } from './valu
 
 /** Sorts before the triggers of people, so that what they change in turn is recorded after, in order. */
 export const triggerName = '!whodunit'
-export const truncateTriggerName = `${triggerName}_truncate`
+export const truncateTriggerName: string = `${triggerName}_truncate`
 
 /** A trigger of a table: its name, and when it fires. */
 interface Trigger {
@@ -64,7 +64,7 @@ export function captureText(plan: TablePlan): string {
 }
 
 /** The function of a table's trigger: readable in the catalogue, within the 63 bytes of a name. */
-export function functionName(of: { readonly schema: string; readonly name: string }): string {
+function functionName(of: { readonly schema: string; readonly name: string }): string {
   const full = `capture ${of.schema}.${of.name}`
   if (Buffer.byteLength(full) <= 63) return full
   const hash = createHash('sha256').update(full).digest('hex').slice(0, 10)

@@ -37,7 +37,7 @@ const longestBounded = 40_000
 const integers: Readonly<Record<string, string>> = { smallint: 'int2up', integer: 'int4up' }
 
 /** The value as an expression that `json_build_array` and `to_json` print as the trail wants it. */
-export function json(plan: TablePlan, column: PlannedColumn, value: string): string {
+function json(plan: TablePlan, column: PlannedColumn, value: string): string {
   if (column.redaction === 'mask') return `case when ${value} is not null then '{"$":"masked"}'::json end`
   if (column.redaction === 'hash') {
     return `case when ${value} is not null then json_build_object('$', 'hash', 'v', whodunit.hash(${value}::text)) end`
