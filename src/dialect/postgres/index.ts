@@ -87,6 +87,7 @@ export const postgres: Dialect = {
   },
   capture: {
     catalogue: readCatalogue,
+    cannotReport: 'it is not built for it yet',
     text: captureText,
     install: (plan) => [createFunction(plan), ...createTriggers(plan), ...grantRows(plan)],
     // a renamed table keeps a trigger that calls the function of its old name, which another table may have by now
