@@ -72,39 +72,43 @@ test('several migrations at once, and writers meanwhile, end in one set-up and l
   expect((await audits[0]!.migrate()).done).toEqual([])
 })
 
-test('handing the trail to its owner under writers ends none of them, and loses nothing', async () => {
-  const { open, pool } = await own(`${two}; create table c (id int primary key, email text)`)
-  const policy = { models: { c: { redact: { email: 'hash' as const } } } }
-  await open(policy).migrate()
-  const statements = ['insert into a values ($1)', `insert into c values ($1, 'x')`]
-  let written = 0
-  for (let round = 0; round < 3; round++) {
-    await pool.query('reassign owned by whodunit_owner to postgres') // as where roles could not be made at first
-    const handing = new AbortController()
-    const writers = Array.from({ length: 4 }, async (_, writer) => {
-      const client = await pool.connect()
-      while (!handing.signal.aborted) {
-        await client.query('begin')
-        for (let n = 0; n < 2; n++) {
-          await client.query(statements[writer % 2]!, [++written])
-          await sleep(10)
+test(
+  'handing the trail to its owner under writers ends none of them, and loses nothing',
+  { timeout: 60_000 },
+  async () => {
+    const { open, pool } = await own(`${two}; create table c (id int primary key, email text)`)
+    const policy = { models: { c: { redact: { email: 'hash' as const } } } }
+    await open(policy).migrate()
+    const statements = ['insert into a values ($1)', `insert into c values ($1, 'x')`]
+    let written = 0
+    for (let round = 0; round < 2; round++) {
+      await pool.query('reassign owned by whodunit_owner to postgres') // as where roles could not be made at first
+      const handing = new AbortController()
+      const writers = Array.from({ length: 2 }, async (_, writer) => {
+        const client = await pool.connect()
+        while (!handing.signal.aborted) {
+          await client.query('begin')
+          for (let n = 0; n < 2; n++) {
+            await client.query(statements[writer % 2]!, [++written])
+            await sleep(10)
+          }
+          await client.query('commit')
         }
-        await client.query('commit')
-      }
-      client.release()
-    })
-    await open(policy)
-      .migrate()
-      .finally(() => handing.abort())
-    await Promise.all(writers)
-    const { rows } = await pool.query(
-      `select distinct pg_get_userbyid(relowner) as owner from pg_class where relnamespace = 'whodunit'::regnamespace and relkind in ('r', 'p')`,
-    )
-    expect(rows).toEqual([{ owner: 'whodunit_owner' }])
-  }
-  const { rows } = await pool.query(`select count(*)::int as n from whodunit.entry where action = 'CREATE'`)
-  expect(rows).toEqual([{ n: written }])
-})
+        client.release()
+      })
+      await open(policy)
+        .migrate()
+        .finally(() => handing.abort())
+      await Promise.all(writers)
+      const { rows } = await pool.query(
+        `select distinct pg_get_userbyid(relowner) as owner from pg_class where relnamespace = 'whodunit'::regnamespace and relkind in ('r', 'p')`,
+      )
+      expect(rows).toEqual([{ owner: 'whodunit_owner' }])
+    }
+    const { rows } = await pool.query(`select count(*)::int as n from whodunit.entry where action = 'CREATE'`)
+    expect(rows).toEqual([{ n: written }])
+  },
+)
 
 test('entries that came before their month was made do not stop any migration', async () => {
   const { open, pool } = await own(two)
