@@ -47,10 +47,6 @@ export interface TablePlan {
   readonly addresses: boolean
   readonly bulk: boolean
   readonly truncateRows: boolean
-  /** Whether a migration's writes are recorded, or leave SKIPPED entries. */
-  readonly recordMigrations: boolean
-  /** Whether a change that cannot be recorded is let through. */
-  readonly reportErrors: boolean
   /** What foreign keys do to other tables without firing their triggers: the trigger of this table records it for them. */
   readonly cascades: readonly PlannedCascade[]
 }
@@ -167,8 +163,6 @@ function planTable(policy: Policy, table: CatalogueTable): TablePlan {
     addresses: policy.addresses ?? true,
     bulk: model.bulk ?? false,
     truncateRows: model.truncateRows ?? false,
-    recordMigrations: policy.migrations === 'record',
-    reportErrors: policy.onCaptureError === 'report',
     cascades: [],
   }
 }

@@ -134,7 +134,7 @@ export interface BackfillResult {
 }
 
 /** A table from which capture is to be removed. */
-export type Captured = Pick<CatalogueTable, 'schema' | 'name' | 'capture'> & {
+export type Captured = Pick<CatalogueTable, 'schema' | 'name'> & {
   readonly installed?: Pick<InstalledCapture, 'name'> | null
 }
 

@@ -188,7 +188,7 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
     return rows.map(({ schema, name, capture: kept }) => ({
       schema: String(schema),
       name: String(name),
-      ...(typeof kept === 'string' ? { capture: kept, installed: { name: kept } } : {}),
+      ...(typeof kept === 'string' ? { installed: { name: kept } } : {}),
     }))
   }
 
@@ -257,7 +257,7 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
           })
         }
         if (withTrail) {
-          await turns.alone(async (run) => {
+          await turns.patiently(async (run) => {
             for (const sql of trail.drop) await run(sql)
           })
           done.push('removed the trail with all its entries')

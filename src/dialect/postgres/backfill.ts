@@ -2,7 +2,8 @@ import type { TablePlan } from '../../capture/plan.ts'
 import type { BackfillDialect, RunSql } from '../dialect.ts'
 import { baseType } from './catalogue.ts'
 import { literal, name, table } from './quote.ts'
-import { hideOr, keyText, shown, wholeRow } from './values.ts'
+import { settings as printing } from './settings.ts'
+import { constants, factsOf, keyText, wholeRow } from './values.ts'
 
 /** Where a backfill of one table stands. */
 interface Cursor {
@@ -42,8 +43,9 @@ export const backfill: BackfillDialect = {
     }
     const range = { ...from, upto: page.upto }
     const within = between(plan, range)
+    const entry = entryOf(plan, within.parameters.length)
     const [row] = await run(
-      `with made as (insert into whodunit.entry (${columns}) select ${entryOf(plan, within.parameters.length)}
+      `with made as (insert into whodunit.entry (${Object.keys(entry).join(', ')}) select ${Object.values(entry).join(', ')}
         from ${source(plan, range)} where ${within.sql} and ${open(plan)}
         ${wait ? `order by ${keyColumns(plan)} limit 1 for share of t` : 'for share of t skip locked'} returning 1)
       select count(*)::int as made from made`,
@@ -64,24 +66,13 @@ export const backfill: BackfillDialect = {
  * key's type (citext) has to stay in the path, for that is where its operators are.
  */
 function settings(plan: TablePlan): string {
-  const pinned = {
-    DateStyle: 'ISO, YMD',
-    IntervalStyle: 'postgres',
-    TimeZone: 'UTC',
-    bytea_output: 'hex',
-    extra_float_digits: '1',
-    xmloption: 'content',
-    lc_monetary: 'C',
-    quote_all_identifiers: 'off',
-    row_security: 'off', // rows that are hidden from this role are an error, not left out
-  }
   const types = `select string_agg(distinct quote_ident(n.nspname), ', ') from pg_catalog.pg_attribute a
     join pg_catalog.pg_type t on t.oid = a.atttypid join pg_catalog.pg_type b on b.oid = ${baseType}
     join pg_catalog.pg_namespace n on n.oid = b.typnamespace
     where a.attrelid = ${literal(table(plan.table))}::regclass and a.attname = any(${keyNames(plan)}) and b.typtype = 'b' and n.nspname <> 'pg_catalog'`
-  return `select set_config('search_path', concat_ws(', ', 'pg_catalog', (${types}), 'pg_temp'), true), ${Object.entries(
-    pinned,
-  )
+  // rows that are hidden from this role are an error, not left out
+  const pinned = [...printing.map(([, setting, value]) => [setting, value]), ['row_security', 'off']]
+  return `select set_config('search_path', concat_ws(', ', 'pg_catalog', (${types}), 'pg_temp'), true), ${pinned
     .map(([setting, value]) => `set_config('${setting}', '${value}', true)`)
     .join(', ')}`
 }
@@ -163,27 +154,24 @@ function open(plan: TablePlan): string {
     and e.kind = 'change' and e.action in ('CREATE', 'SNAPSHOT', 'DELETE') order by e.id desc limit 1), 'DELETE') = 'DELETE'`
 }
 
-const columns = `kind, action, model, target_id, label, changes, subject, category, severity, details, actor, request_id,
-  tenant, context`
-
 /** What the trigger stores for a new row, with the context as parameters behind the `given` ones. */
-function entryOf(plan: TablePlan, given: number): string {
-  const constant = (value: string | null): string => (value === null ? 'null' : literal(value))
-  const label = plan.label.map((piece) => (typeof piece === 'string' ? literal(piece) : shown(piece, 't')))
-  const subject = plan.subject && hideOr(plan.subject, 't', `t.${name(plan.subject.name)}::text`)
-  return [
-    `'change'`,
-    `'SNAPSHOT'`,
-    literal(plan.model),
-    keyText(plan, 't'),
-    label.length > 0 ? `left(concat(${label.join(', ')}), 200)` : 'null',
-    `${wholeRow(plan, 'new', 't').join(' || ')} || '}'`,
-    subject ? `left(${subject}, 200)` : 'null',
-    constant(plan.category),
-    constant(plan.severity),
-    constant(plan.tags.length > 0 ? JSON.stringify({ tags: plan.tags }) : null),
-    ...[1, 2, 3, 4].map((place) => `nullif($${given + place}, '')`),
-  ].join(', ')
+function entryOf(plan: TablePlan, given: number): Record<string, string> {
+  const { target, label, subject } = factsOf(plan, 't')
+  const context = ['actor', 'request_id', 'tenant', 'context'].map((column, index) => [
+    column,
+    `nullif($${given + index + 1}, '')`,
+  ])
+  return {
+    kind: `'change'`,
+    action: `'SNAPSHOT'`,
+    model: literal(plan.model),
+    target_id: target!,
+    ...(label ? { label } : {}),
+    changes: `${wholeRow(plan, 'new', 't').join(' || ')} || '}'`,
+    ...(subject ? { subject } : {}),
+    ...constants(plan),
+    ...(Object.fromEntries(context) as Record<string, string>),
+  }
 }
 
 function keyColumns(plan: TablePlan): string {

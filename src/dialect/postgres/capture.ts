@@ -1,123 +1,22 @@
-import { createHash } from 'node:crypto'
 import type { PlannedColumn, TablePlan } from '../../capture/plan.ts'
 import { skipMark } from '../../core/internal.ts'
 import { connectionLines, contextPart } from './context.ts'
 import { storedKeySql } from './key.ts'
 import { dollarQuote, literal, name, table } from './quote.ts'
-import { changedColumn, differs, hideOr, keyText, shown, wholeRow } from './values.ts'
-
-/** Sorts before the triggers of people, so that what they change in turn is recorded after, in order. */
-export const triggerName = '!whodunit'
-export const truncateTriggerName: string = `${triggerName}_truncate`
-
-/** A trigger of a table: its name, and when it fires. */
-interface Trigger {
-  readonly name: string
-  readonly fires: string
-}
-
-/** The triggers that capture a table. All of them call its one function. */
-function triggersOf(plan: TablePlan): readonly Trigger[] {
-  const truncate = plan.truncateRows ? 'before' : 'after'
-  const statement = (event: string, rows: string): Trigger => ({
-    name: `${triggerName}_${event}`,
-    fires: `after ${event} on ${table(plan.table)} referencing ${rows} for each statement`,
-  })
-  return [
-    {
-      name: triggerName,
-      fires: `after ${inBulk(plan) ? 'update' : 'insert or update or delete'} on ${table(plan.table)} for each row`,
-    },
-    ...(inBulk(plan)
-      ? [statement('delete', 'old table as gone'), statement('insert', 'new table as added')]
-      : []),
-    ...(plan.table.hidesTruncate
-      ? []
-      : [
-          {
-            name: truncateTriggerName,
-            fires: `${truncate} truncate on ${table(plan.table)} for each statement`,
-          },
-        ]),
-  ]
-}
-
-/** Why a table is not captured by statement though the policy asks for it. */
-export function whyNotInBulk(plan: TablePlan): string | undefined {
-  return plan.reasonRequired ? 'each change needs a reason' : plan.table.notInBulk
-}
-
-function inBulk(plan: TablePlan): boolean {
-  return plan.bulk && !whyNotInBulk(plan)
-}
-
-/** What tells one capture from another: the text of the function, and the triggers that call it. */
-export function comparable(body: string, triggers: readonly string[]): string {
-  return `${body}\n-- ${triggers.toSorted().join(', ')}`
-}
+import { pinned } from './settings.ts'
+import { comparable, functionName, inBulk, triggerNames } from './triggers.ts'
+import { changedColumn, constants, differs, factsOf, keyText, type RowFacts, wholeRow } from './values.ts'
 
 export function captureText(plan: TablePlan): string {
-  return comparable(
-    functionBody(plan),
-    triggersOf(plan).map((trigger) => trigger.name),
-  )
-}
-
-/** The function of a table's trigger: readable in the catalogue, within the 63 bytes of a name. */
-function functionName(of: { readonly schema: string; readonly name: string }): string {
-  const full = `capture ${of.schema}.${of.name}`
-  if (Buffer.byteLength(full) <= 63) return full
-  const hash = createHash('sha256').update(full).digest('hex').slice(0, 10)
-  return `${Buffer.from(full)
-    .subarray(0, 50)
-    .toString()
-    .replace(/\uFFFD+$/, '')} ${hash}`
-}
-
-/** Settings that change how values print, and the types whose values they change. Each costs a little with every row. */
-const settings: readonly (readonly [types: RegExp, setting: string, value: string])[] = [
-  [/^(date|timestamp)/, 'DateStyle', "'ISO, YMD'"],
-  [/^(timestamp|time) .*with time zone/, 'TimeZone', "'UTC'"],
-  [/^interval/, 'IntervalStyle', "'postgres'"],
-  [/^bytea/, 'bytea_output', "'hex'"],
-  [/^(real|double precision)/, 'extra_float_digits', '1'],
-  [/^xml/, 'xmloption', "'content'"],
-  [/^money/, 'lc_monetary', "'C'"],
-  [/^reg/, 'quote_all_identifiers', 'off'],
-]
-
-/** Of values that may be made of anything, every setting but the rare ones. */
-const inDoubt = 6
-
-/** All that decide how any value prints, for the functions that do not know beforehand which there will be. */
-export const everySetting: string = settings
-  .map(([, setting, value]) => `set ${setting} = ${value}`)
-  .join(' ')
-
-/** The settings that the columns of a table need. `search_path` keeps foreign operators and functions out. */
-function pinned(plan: TablePlan): string[] {
-  const unsettled = plan.columns.filter(({ settled, virtual }) => !settled && !virtual)
-  const known = ({ type }: PlannedColumn): boolean =>
-    settings.some(([types]) => types.test(type)) && !type.endsWith('[]')
-  // where many rows share the cost, for any column that may be added
-  const all = inBulk(plan) || plan.truncateRows
-  const needed = settings.filter(
-    ([types], index) =>
-      all ||
-      unsettled.some(({ type }) => types.test(type)) ||
-      (index < inDoubt && unsettled.some((column) => !known(column))),
-  )
-  return [
-    ['search_path', 'pg_catalog, pg_temp'],
-    ...needed.map(([, setting, value]) => [setting, value]),
-  ].map(([setting, value]) => `set ${setting} = ${value}`)
+  return comparable(functionBody(plan), triggerNames(plan))
 }
 
 export function createFunction(plan: TablePlan): string {
   return [
     `create or replace function whodunit.${name(functionName(plan.table))}() returns trigger`,
     `language plpgsql security definer`,
-    ...pinned(plan),
+    // where many rows share the cost, for any column that may be added
+    ...pinned(plan, inBulk(plan) || plan.truncateRows),
     `as ${dollarQuote(functionBody(plan))}`,
   ].join('\n')
 }
@@ -266,17 +165,6 @@ function prepareContext(plan: TablePlan): string {
   end if;`
 }
 
-function constants(plan: TablePlan): Record<string, string> {
-  const columns = {
-    category: plan.category,
-    severity: plan.severity,
-    details: plan.tags.length > 0 ? JSON.stringify({ tags: plan.tags }) : null,
-  }
-  return Object.fromEntries(
-    Object.entries(columns).flatMap(([column, value]) => (value === null ? [] : [[column, literal(value)]])),
-  )
-}
-
 function requireReason(plan: TablePlan): string {
   return plan.reasonRequired ? `perform whodunit.require_reason(${literal(plan.model)}, context);\n  ` : ''
 }
@@ -301,9 +189,9 @@ function wholeTable(plan: TablePlan, side: 'new' | 'old', action: string, from: 
       action: `'${action}'`,
       model: literal(plan.model),
       ...(target ? { target_id: target } : {}),
-      ...(label ? { label: `left(${label}, 200)` } : {}),
+      ...(label ? { label } : {}),
       changes: `${wholeRow(plan, side, 'r').join(' || ')} || '}'`,
-      ...(subject ? { subject: `left(${subject}, 200)` } : {}),
+      ...(subject ? { subject } : {}),
       ...constants(plan),
     },
     `${from} r`,
@@ -384,29 +272,9 @@ function oneRow(plan: TablePlan, side: 'new' | 'old', action: string): string {
   ])
 }
 
-/** What an entry says of a row beside its values, as expressions. */
-interface RowFacts {
-  readonly target?: string
-  readonly label?: string
-  readonly subject?: string
-}
-
-function factsOf(plan: TablePlan, row: string): RowFacts {
-  const { key, label, subject } = plan
-  const pieces = label.map((piece) => (typeof piece === 'string' ? literal(piece) : shown(piece, row)))
-  return {
-    ...(key.length > 0 ? { target: keyText(plan, row) } : {}),
-    ...(label.length > 0 ? { label: `concat(${pieces.join(', ')})` } : {}),
-    ...(subject ? { subject: hideOr(subject, row, `${row}.${name(subject.name)}::text`) } : {}),
-  }
-}
-
 /** Label and subject, which are those of the row as it is now. */
 function afterwards({ label, subject }: RowFacts): string[] {
-  return [
-    ...(label ? [`label := left(${label}, 200);`] : []),
-    ...(subject ? [`subject := left(${subject}, 200);`] : []),
-  ]
+  return [...(label ? [`label := ${label};`] : []), ...(subject ? [`subject := ${subject};`] : [])]
 }
 
 /** Records a row without knowing its columns. */
@@ -435,53 +303,3 @@ function whatIsKnown(plan: TablePlan): string {
 function indent(lines: readonly string[]): string {
   return lines.map((line) => `      ${line}`).join('\n')
 }
-
-/** The triggers of a table as planned, and none else of ours. */
-export function createTriggers(plan: TablePlan): readonly string[] {
-  const call = `execute function whodunit.${name(functionName(plan.table))}()`
-  const planned = triggersOf(plan)
-  const left = installedTriggers(plan).filter((old) => !planned.some((trigger) => trigger.name === old))
-  return [
-    ...left.map((trigger) => `drop trigger ${name(trigger)} on ${table(plan.table)}`),
-    ...planned.map((trigger) => `create or replace trigger ${name(trigger.name)} ${trigger.fires} ${call}`),
-  ]
-}
-
-function installedTriggers({ table: { installed } }: TablePlan): string[] {
-  return installed ? installed.text.slice(installed.text.lastIndexOf('\n-- ') + 4).split(', ') : []
-}
-
-/** To record the rows that a TRUNCATE removes, the owner of the trail has to read them. */
-export function grantRows({ truncateRows, table: of }: TablePlan): readonly string[] {
-  if (!truncateRows) return []
-  const grants = `grant usage on schema ${name(of.schema)} to whodunit_owner; grant select on ${table(of)} to whodunit_owner;`
-  const block = `begin if exists (select from pg_roles where rolname = 'whodunit_owner') then ${grants} end if; end`
-  return [`do ${dollarQuote(block)}`]
-}
-
-/** Whether the triggers that stand are those that are planned, so that to replace the function is enough. */
-export function hasTriggers(plan: TablePlan): boolean {
-  const planned = triggersOf(plan).map((trigger) => trigger.name)
-  return (
-    plan.table.installed?.name === functionName(plan.table) &&
-    installedTriggers(plan).join() === planned.toSorted().join()
-  )
-}
-
-export function enableTriggers(plan: TablePlan): readonly string[] {
-  return triggersOf(plan).map(
-    (trigger) => `alter table ${table(plan.table)} enable trigger ${name(trigger.name)}`,
-  )
-}
-
-const everyTrigger = ['', '_delete', '_insert', '_truncate'].map((event) => triggerName + event)
-
-export function dropCapture(of: { readonly schema: string; readonly name: string }): readonly string[] {
-  return everyTrigger.map((trigger) => `drop trigger if exists ${name(trigger)} on ${table(of)}`)
-}
-
-/** Removes the functions that no trigger calls any more. */
-export const sweep = `do $$ declare unused regprocedure; begin
-  for unused in select p.oid from pg_proc p where p.pronamespace = 'whodunit'::regnamespace and p.proname like 'capture %'
-    and not exists (select from pg_trigger t where t.tgfoid = p.oid)
-  loop execute format('drop function %s', unused); end loop; end $$`

@@ -1,7 +1,7 @@
 import { isBookkeeping } from '../../capture/bookkeeping.ts'
 import type { Catalogue, CatalogueColumn, CatalogueTable, ColumnForm } from '../../capture/catalogue.ts'
 import type { RunSql, SqlRow } from '../dialect.ts'
-import { comparable, triggerName, truncateTriggerName } from './capture.ts'
+import { comparable, triggerName, truncateTriggerName } from './triggers.ts'
 
 const native = new Set(['bool', 'int2', 'int4', 'float4', 'float8'])
 /** Types whose `=` is the equality of their images. All others are compared as stored. */

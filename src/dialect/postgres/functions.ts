@@ -1,5 +1,5 @@
 import { kinds, secretWords, skipMark } from '../../core/internal.ts'
-import { everySetting } from './capture.ts'
+import { everySetting } from './settings.ts'
 import { baseType, nestedType } from './catalogue.ts'
 import { contextLine, contextPart, joinLines, joinParts } from './context.ts'
 import { storedKeySql } from './key.ts'

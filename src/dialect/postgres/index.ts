@@ -1,18 +1,7 @@
 import { createHash } from 'node:crypto'
 import { AuditError, type Policy } from '../../core/internal.ts'
 import type { Dialect, RunSql } from '../dialect.ts'
-import {
-  captureText,
-  createFunction,
-  createTriggers,
-  dropCapture,
-  enableTriggers,
-  grantRows,
-  hasTriggers,
-  sweep,
-  triggerName,
-  whyNotInBulk,
-} from './capture.ts'
+import { captureText, createFunction } from './capture.ts'
 import { backfill } from './backfill.ts'
 import { readCatalogue } from './catalogue.ts'
 import { explain } from './explain.ts'
@@ -22,6 +11,16 @@ import { recordStatement } from './record.ts'
 import { secure } from './roles.ts'
 import { alone, hold, mark } from './tool.ts'
 import { removeTrail, trailVersions } from './trail.ts'
+import {
+  createTriggers,
+  dropCapture,
+  enableTriggers,
+  grantRows,
+  hasTriggers,
+  sweep,
+  triggerName,
+  whyNotInBulk,
+} from './triggers.ts'
 import { trailViews } from './views.ts'
 
 /** The oldest server that has everything used here: `create or replace trigger`. */

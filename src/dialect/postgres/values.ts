@@ -13,12 +13,12 @@ export function keyText(plan: TablePlan, row: string): string {
   return short ? key : storedKeySql(key)
 }
 
-export function hideOr(column: PlannedColumn, row: string, open: string): string {
+function hideOr(column: PlannedColumn, row: string, open: string): string {
   if (column.redaction === 'hash') return `whodunit.hash(${row}.${name(column.name)}::text)`
   return column.redaction === 'keep' ? open : `'***'::text`
 }
 
-export function shown(column: PlannedColumn, row: string): string {
+function shown(column: PlannedColumn, row: string): string {
   return column.redaction === 'keep' ? `${row}.${name(column.name)}` : `'***'`
 }
 
@@ -84,4 +84,35 @@ export function changedColumn(plan: TablePlan, column: PlannedColumn): string {
 
 function secretNames(plan: TablePlan): string {
   return `array[${plan.nestedSecrets.map(literal).join(', ')}]::text[]`
+}
+
+/** What an entry says of a row beside its values, as expressions. */
+export interface RowFacts {
+  readonly target?: string
+  readonly label?: string
+  readonly subject?: string
+}
+
+export function factsOf(plan: TablePlan, row: string): RowFacts {
+  const { key, label, subject } = plan
+  const pieces = label.map((piece) => (typeof piece === 'string' ? literal(piece) : shown(piece, row)))
+  return {
+    ...(key.length > 0 ? { target: keyText(plan, row) } : {}),
+    ...(label.length > 0 ? { label: `left(concat(${pieces.join(', ')}), 200)` } : {}),
+    ...(subject
+      ? { subject: `left(${hideOr(subject, row, `${row}.${name(subject.name)}::text`)}, 200)` }
+      : {}),
+  }
+}
+
+/** The columns of an entry that are the same for every row of a table. */
+export function constants(plan: TablePlan): Record<string, string> {
+  const columns = {
+    category: plan.category,
+    severity: plan.severity,
+    details: plan.tags.length > 0 ? JSON.stringify({ tags: plan.tags }) : null,
+  }
+  return Object.fromEntries(
+    Object.entries(columns).flatMap(([column, value]) => (value === null ? [] : [[column, literal(value)]])),
+  )
 }
