@@ -1,13 +1,14 @@
 import { AuditError } from '../core/internal.ts'
-import { type Carrier, createCarrier, noContext } from './base/sqlite/carrier.ts'
+import { type Carrier, noContext } from './base/sqlite/carrier.ts'
 import { type SyncConnection, toSqlite } from './base/sqlite/connection.ts'
-import {
-  createLibraryTransaction,
-  createSession,
-  type LibraryTransaction,
-  syncParts,
-} from './base/sqlite/session.ts'
 import { splitStatements, type StatementKind, statementKind } from './base/sqlite/statement.ts'
+import {
+  carrying,
+  instrumentOnce,
+  preparedConnection,
+  syncDriver,
+  type SyncStatement,
+} from './base/sqlite/sync.ts'
 import type { Driver } from './driver.ts'
 
 /** What is used of a `Database` of better-sqlite3. */
@@ -26,40 +27,27 @@ export function betterSqlite3Driver<T extends BetterSqlite3Like>(
   { context = 'row' }: { readonly context?: 'row' | 'function' } = {},
 ): Driver<T, BetterSqlite3Like> {
   const database = checked(client)
-  const { carrier, library, plain } = instrumented(database, context === 'function')
-  const inMemory = database.memory
-  let opened: SyncConnection | undefined
-  const own = (): SyncConnection => (inMemory ? plain : (opened ??= second(database, plain, context)))
-  return {
-    client,
-    writing: createSession(syncParts(own, library, 'outside'), library),
-    reading: createSession(syncParts(own, library, 'inside'), library),
+  const instrumented = instrumentOnce(
+    database,
+    mark,
+    () => connectionOf(database),
+    context === 'function'
+      ? (answer) => void database.function('whodunit_context', { directOnly: false }, answer)
+      : undefined,
+    (carrier) => instrument(database, carrier),
+  )
+  return syncDriver(client, {
+    instrumented,
+    open: database.memory ? undefined : () => second(database, instrumented.plain, context),
     asApplication: async (sql, parameters) => rowsOf(database.prepare(sql), parameters),
-    in: (transaction) => {
-      if ((transaction as unknown) !== client) {
-        throw new AuditError(
-          'AUDIT_CLIENT_UNKNOWN',
-          'audit.in() got another object than the database.',
-          'Pass the Database of better-sqlite3 that audit.client is.',
-        )
-      }
-      return async (sql, parameters) => carrier.run(statementKind(sql), () => plain.run(sql, parameters))
-    },
-    wouldDeadlock: () => database.inTransaction,
-    close: async () => {
-      opened?.close()
-      opened = undefined
-    },
-  }
+    inTransaction: () => database.inTransaction,
+    wants: 'Database of better-sqlite3',
+  })
 }
 
-interface Statement {
+interface Statement extends SyncStatement {
   readonly readonly: boolean
   readonly reader: boolean
-  run(...parameters: unknown[]): { readonly changes: number }
-  get(...parameters: unknown[]): unknown
-  all(...parameters: unknown[]): unknown[]
-  iterate(...parameters: unknown[]): IterableIterator<unknown>
 }
 
 type TransactionFunction = ((...args: unknown[]) => unknown) &
@@ -90,27 +78,7 @@ function checked(client: BetterSqlite3Like): Database {
   )
 }
 
-interface Instrumented {
-  readonly carrier: Carrier
-  readonly library: LibraryTransaction
-  /** The database past the wrapper. */
-  readonly plain: SyncConnection
-}
-
 const mark: unique symbol = Symbol.for('whodunit.better-sqlite3')
-
-function instrumented(database: Database, byFunction: boolean): Instrumented {
-  const marked = database as Database & { [mark]?: Instrumented }
-  const before = marked[mark]
-  if (before) return before
-  const plain = connectionOf(database)
-  const library = createLibraryTransaction()
-  const carrier = createCarrier(plain, library, byFunction)
-  if (byFunction) database.function('whodunit_context', { directOnly: false }, () => carrier.answer())
-  instrument(database, carrier)
-  Object.defineProperty(database, mark, { value: { carrier, library, plain } })
-  return marked[mark]!
-}
 
 function instrument(database: Database, carrier: Carrier): void {
   const original = {
@@ -151,31 +119,6 @@ function instrument(database: Database, carrier: Carrier): void {
       return transactionOf(database, carrier, (given) => original.transaction.call(database, given), fn)
     },
   })
-}
-
-/** The methods of a statement, each of which carries the context. */
-function carrying(original: Statement, kind: StatementKind, carrier: Carrier): object {
-  const counted = (rows: unknown): number => (Array.isArray(rows) ? rows.length : rows === undefined ? 0 : 1)
-  const method = (name: 'get' | 'all') =>
-    function (this: Statement, ...parameters: unknown[]): unknown {
-      return carrier.run(kind, () => original[name].apply(this, parameters), counted)
-    }
-  const methods = {
-    get: method('get'),
-    all: method('all'),
-    run(this: Statement, ...parameters: unknown[]): unknown {
-      return carrier.run(
-        kind,
-        () => original.run.apply(this, parameters),
-        ({ changes }) => Number(changes),
-      )
-    },
-    // read to its end at once: a transaction cannot be committed while one of its statements runs
-    iterate(this: Statement, ...parameters: unknown[]): IterableIterator<unknown> {
-      return carrier.run(kind, () => original.all.apply(this, parameters), counted).values()
-    },
-  }
-  return Object.create(original, Object.getOwnPropertyDescriptors(methods)) as object
 }
 
 /** better-sqlite3 begins and commits by statements of its own, which nobody can wrap. */
@@ -223,26 +166,12 @@ function transactionOf(
   return made.default
 }
 
-/** Statements that are kept prepared. */
-const mostPrepared = 50
-
 function connectionOf(database: Database): SyncConnection {
-  const prepare = database.prepare.bind(database)
-  const prepared = new Map<string, Statement>()
   const close = database.close.bind(database)
-  return {
+  return preparedConnection(database.prepare.bind(database), rowsOf, {
     inTransaction: () => database.inTransaction,
-    run(sql, parameters) {
-      let statement = prepared.get(sql)
-      if (!statement) {
-        statement = prepare(sql)
-        for (const [oldest] of prepared) if (prepared.size >= mostPrepared) prepared.delete(oldest)
-        prepared.set(sql, statement)
-      }
-      return rowsOf(statement, parameters)
-    },
     close: () => void close(),
-  }
+  })
 }
 
 function rowsOf(statement: Statement, parameters: readonly unknown[] | undefined): never {

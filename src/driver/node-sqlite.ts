@@ -1,13 +1,14 @@
 import { AuditError } from '../core/internal.ts'
-import { type Carrier, createCarrier, noContext } from './base/sqlite/carrier.ts'
+import { type Carrier, noContext } from './base/sqlite/carrier.ts'
 import { type SyncConnection, toSqlite } from './base/sqlite/connection.ts'
-import {
-  createLibraryTransaction,
-  createSession,
-  type LibraryTransaction,
-  syncParts,
-} from './base/sqlite/session.ts'
 import { splitStatements, type StatementKind, statementKind } from './base/sqlite/statement.ts'
+import {
+  carrying,
+  instrumentOnce,
+  preparedConnection,
+  syncDriver,
+  type SyncStatement as Statement,
+} from './base/sqlite/sync.ts'
 import type { Driver } from './driver.ts'
 
 /** What is used of a `DatabaseSync` of node:sqlite. */
@@ -24,38 +25,21 @@ export function nodeSqliteDriver<T extends NodeSqliteLike>(
   { context = 'row' }: { readonly context?: 'row' | 'function' } = {},
 ): Driver<T, NodeSqliteLike> {
   const database = checked(client)
-  const { carrier, library, plain } = instrumented(database, context === 'function')
+  const instrumented = instrumentOnce(
+    database,
+    mark,
+    () => connectionOf(database),
+    context === 'function' ? (answer) => database.function('whodunit_context', answer) : undefined,
+    (carrier) => instrument(database, carrier),
+  )
   const file = database.location()
-  let opened: SyncConnection | undefined
-  const own = (): SyncConnection => (file ? (opened ??= second(database, file, plain, context)) : plain)
-  return {
-    client,
-    writing: createSession(syncParts(own, library, 'outside'), library),
-    reading: createSession(syncParts(own, library, 'inside'), library),
+  return syncDriver(client, {
+    instrumented,
+    open: file ? () => second(database, file, instrumented.plain, context) : undefined,
     asApplication: async (sql, parameters) => rowsOf(database.prepare(sql), parameters),
-    in: (transaction) => {
-      if ((transaction as unknown) !== client) {
-        throw new AuditError(
-          'AUDIT_CLIENT_UNKNOWN',
-          'audit.in() got another object than the database.',
-          'Pass the DatabaseSync that audit.client is.',
-        )
-      }
-      return async (sql, parameters) => carrier.run(statementKind(sql), () => plain.run(sql, parameters))
-    },
-    wouldDeadlock: () => database.isTransaction,
-    close: async () => {
-      opened?.close()
-      opened = undefined
-    },
-  }
-}
-
-interface Statement {
-  run(...parameters: unknown[]): { readonly changes: number | bigint }
-  get(...parameters: unknown[]): unknown
-  all(...parameters: unknown[]): unknown[]
-  iterate(...parameters: unknown[]): IterableIterator<unknown>
+    inTransaction: () => database.isTransaction,
+    wants: 'DatabaseSync',
+  })
 }
 
 type Tag = (strings: TemplateStringsArray, ...values: unknown[]) => unknown
@@ -88,27 +72,7 @@ function checked(client: NodeSqliteLike): Database {
   )
 }
 
-interface Instrumented {
-  readonly carrier: Carrier
-  readonly library: LibraryTransaction
-  /** The database past the wrapper. */
-  readonly plain: SyncConnection
-}
-
 const mark: unique symbol = Symbol.for('whodunit.node-sqlite')
-
-function instrumented(database: Database, byFunction: boolean): Instrumented {
-  const marked = database as Database & { [mark]?: Instrumented }
-  const before = marked[mark]
-  if (before) return before
-  const plain = connectionOf(database)
-  const library = createLibraryTransaction()
-  const carrier = createCarrier(plain, library, byFunction)
-  if (byFunction) database.function('whodunit_context', () => carrier.answer())
-  instrument(database, carrier)
-  Object.defineProperty(database, mark, { value: { carrier, library, plain } })
-  return marked[mark]!
-}
 
 function instrument(database: Database, carrier: Carrier): void {
   const [prepare, exec] = [database.prepare.bind(database), database.exec.bind(database)]
@@ -157,44 +121,12 @@ function counted(result: unknown): number {
   return result === undefined ? 0 : Number(changes ?? 1)
 }
 
-/** The methods of a statement, each of which carries the context. */
-function carrying(original: Statement, kind: StatementKind, carrier: Carrier): object {
-  const method = (name: 'run' | 'get' | 'all') =>
-    function (this: Statement, ...parameters: unknown[]): unknown {
-      return carrier.run(kind, () => original[name].apply(this, parameters), counted)
-    }
-  const wrapped = {
-    run: method('run'),
-    get: method('get'),
-    all: method('all'),
-    // read to its end at once: a transaction cannot be committed while one of its statements runs
-    iterate(this: Statement, ...parameters: unknown[]): IterableIterator<unknown> {
-      return carrier.run(kind, () => original.all.apply(this, parameters), counted).values()
-    },
-  }
-  return Object.create(original, Object.getOwnPropertyDescriptors(wrapped)) as object
-}
-
 function connectionOf(database: Database): SyncConnection {
-  const [prepare, close] = [database.prepare.bind(database), database.close.bind(database)]
-  const prepared = new Map<string, Statement>()
-  return {
+  return preparedConnection(database.prepare.bind(database), rowsOf, {
     inTransaction: () => database.isTransaction,
-    run(sql, parameters) {
-      let statement = prepared.get(sql)
-      if (!statement) {
-        statement = prepare(sql)
-        for (const [oldest] of prepared) if (prepared.size >= mostPrepared) prepared.delete(oldest)
-        prepared.set(sql, statement)
-      }
-      return rowsOf(statement, parameters)
-    },
-    close,
-  }
+    close: database.close.bind(database),
+  })
 }
-
-/** Statements that are kept prepared. */
-const mostPrepared = 50
 
 function rowsOf(statement: Statement, parameters: readonly unknown[] | undefined): never {
   return statement.all(...toSqlite(parameters)) as never

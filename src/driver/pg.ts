@@ -1,5 +1,6 @@
 import { AuditError } from '../core/internal.ts'
-import type { RunSql, Session } from '../dialect/dialect.ts'
+import type { Session } from '../dialect/dialect.ts'
+import { sessionOver } from './base/own.ts'
 import type { Driver } from './driver.ts'
 import { bindWaiting, callsQuery } from './base/taken.ts'
 import { checkClient, type ClientLike, instrument } from './pg/client.ts'
@@ -48,26 +49,11 @@ interface OwnConnections {
 }
 
 function session(own: OwnConnections, lane: number): Session {
-  const runOn =
-    (client: PgClientLike): RunSql =>
-    async (sql, parameters) =>
-      rows(await client.query(sql, parameters as unknown[]))
-  return {
-    run: (sql, parameters) => own.with(lane, (client) => runOn(client)(sql, parameters)),
-    connection: (fn) => own.with(lane, (client) => fn(runOn(client))),
-    transaction: (fn) =>
-      own.with(lane, async (client) => {
-        await client.query('begin')
-        try {
-          const result = await fn(runOn(client))
-          await client.query('commit')
-          return result
-        } catch (error) {
-          await client.query('rollback').catch(() => {}) // the first error says more
-          throw error
-        }
-      }),
-  }
+  return sessionOver((fn) =>
+    own.with(lane, (client) =>
+      fn(async (sql, parameters) => rows(await client.query(sql, parameters as unknown[]))),
+    ),
+  )
 }
 
 type PoolInternals = PgPoolLike & {
