@@ -1,5 +1,6 @@
-import { type NewEntry, storedJson } from '../../core/internal.ts'
+import type { NewEntry } from '../../core/internal.ts'
 import type { Statement } from '../dialect.ts'
+import { libraryColumns } from '../library-entry.ts'
 
 /**
  * All entries of a batch in one parameter: one statement, whatever their number. In hexadecimal, so that neither the
@@ -7,26 +8,11 @@ import type { Statement } from '../dialect.ts'
  */
 export function recordStatement(entries: readonly NewEntry[], joined: boolean): Statement {
   const rows = entries.map((entry) => ({
-    ref: entry.ref,
+    ...libraryColumns(entry),
     at: entry.at
       .toISOString()
       .replace('T', ' ')
       .replace('Z', String(entry.micros ?? 0).padStart(3, '0')),
-    kind: entry.kind,
-    action: entry.action,
-    model: entry.target?.model,
-    target_id: entry.target?.id,
-    label: entry.target?.label,
-    changes: entry.changes && storedJson(entry.changes),
-    subject: entry.subject,
-    category: entry.category,
-    severity: entry.severity,
-    about: entry.about,
-    details: entry.details && storedJson(entry.details),
-    actor: entry.context.actor || undefined,
-    request_id: entry.context.request || undefined,
-    tenant: entry.context.tenant || undefined,
-    context: entry.context.rest || undefined,
   }))
   const given = Buffer.from(JSON.stringify(rows)).toString('hex')
   return {

@@ -1,8 +1,8 @@
 import type { TablePlan } from '../../capture/plan.ts'
 import type { BackfillDialect, RunSql } from '../dialect.ts'
-import { joined, wholeRow } from './capture.ts'
+import { entryColumns, wholeRow } from './capture.ts'
 import { literal, name } from './quote.ts'
-import { keyText, plainText } from './values.ts'
+import { keyText } from './values.ts'
 
 /** The transaction of a batch is the only one that may write: no change can come between a row and its entry. */
 export const backfill: BackfillDialect = {
@@ -15,11 +15,12 @@ export const backfill: BackfillDialect = {
   async batch(run, plan, { cursor, limit, context }) {
     const table = name(plan.table.name)
     const key = keyText(plan, 'x')
+    const columns = entryColumns(plan, { ...wholeRow(plan, 'x', 'CREATE'), action: `'SNAPSHOT'` })
     const insert = async (where: string, parameters: readonly unknown[]): Promise<number> => {
       const parts = [context.actor, context.request, context.tenant, context.rest].map((part) => part || null)
       const made = await run(
-        `insert into whodunit_entry (action, model, target_id, label, changes, subject, category, severity, details, actor, request_id, tenant, context)
-        select 'SNAPSHOT', ${values(plan, key)}, ?, ?, ?, ? from ${table} x where ${where} returning id`,
+        `insert into whodunit_entry (${columns.map(([column]) => column).join(', ')}, actor, request_id, tenant, context)
+        select ${columns.map(([, value]) => value).join(', ')}, ?, ?, ?, ? from ${table} x where ${where} returning id`,
         [...parts, ...parameters],
       )
       return made.length
@@ -58,21 +59,4 @@ async function hasRowid(run: RunSql, plan: TablePlan): Promise<boolean> {
 function open(plan: TablePlan, key: string): string {
   return `coalesce((select e.action from whodunit_entry e where e.model = ${literal(plan.model)} and e.target_id = ${key}
     and e.kind = 'change' and e.action in ('CREATE', 'SNAPSHOT', 'DELETE') order by e.id desc limit 1), 'DELETE') = 'DELETE'`
-}
-
-function values(plan: TablePlan, key: string): string {
-  const constant = (value: string | null): string => (value === null ? 'null' : literal(value))
-  const label = plan.label.map((piece) =>
-    typeof piece === 'string' ? literal(piece) : `coalesce(${plainText(piece, 'x')}, '')`,
-  )
-  return [
-    literal(plan.model),
-    key,
-    label.length > 0 ? `substr(${joined(label)}, 1, 200)` : 'null',
-    wholeRow(plan, 'x', 'CREATE').changes,
-    plan.subject ? `substr(${plainText(plan.subject, 'x')}, 1, 200)` : 'null',
-    constant(plan.category),
-    constant(plan.severity),
-    constant(plan.tags.length > 0 ? JSON.stringify({ tags: plan.tags }) : null),
-  ].join(', ')
 }

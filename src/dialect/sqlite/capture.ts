@@ -2,6 +2,7 @@ import type { CatalogueTable, UniqueKey } from '../../capture/catalogue.ts'
 import type { PlannedColumn, TablePlan } from '../../capture/plan.ts'
 import type { ContextSource } from './context.ts'
 import { contextLine } from './lines.ts'
+import type { Captured } from '../dialect.ts'
 import { literal, name } from './quote.ts'
 import { differs, encoded, keyText, listed, of, plainText, type Row } from './values.ts'
 
@@ -12,8 +13,8 @@ type Event = (typeof events)[number]
 export const triggerPrefix = '!whodunit '
 
 /** Triggers share one space of names, and keep theirs when their table is renamed. */
-function triggerName(table: Pick<CatalogueTable, 'name' | 'capture'>, event: Event): string {
-  return `${triggerPrefix}${event} ${table.capture ?? table.name}`
+function triggerName(table: Captured & Pick<CatalogueTable, 'capture'>, event: Event): string {
+  return `${triggerPrefix}${event} ${table.capture ?? table.installed?.name ?? table.name}`
 }
 
 /** The triggers of a table, letter by letter as SQLite keeps their text. */
@@ -40,7 +41,7 @@ export function createTriggers(plan: TablePlan, source: ContextSource): readonly
   return made
 }
 
-export function dropTriggers(table: Pick<CatalogueTable, 'name' | 'capture'>): readonly string[] {
+export function dropTriggers(table: Captured & Pick<CatalogueTable, 'capture'>): readonly string[] {
   return events.map((event) => `drop trigger if exists ${name(triggerName(table, event))}`)
 }
 
@@ -56,10 +57,9 @@ interface Facts {
   readonly where: readonly string[]
 }
 
-function captured(plan: TablePlan, context: ContextSource, facts: Facts): readonly string[] {
-  const { from, where } = facts
+/** The columns of an entry that are the row's, with their values. */
+export function entryColumns(plan: TablePlan, facts: Facts): readonly (readonly [string, string])[] {
   const columns: [string, string | null][] = [
-    ['tx', 'c.tx'],
     ['action', facts.action],
     ['model', literal(plan.model)],
     ['target_id', plan.key.length > 0 ? keyText(plan, facts.before) : null],
@@ -70,12 +70,17 @@ function captured(plan: TablePlan, context: ContextSource, facts: Facts): readon
     ['category', plan.category === null ? null : literal(plan.category)],
     ['severity', plan.severity === null ? null : literal(plan.severity)],
     ['details', plan.tags.length > 0 ? literal(JSON.stringify({ tags: plan.tags })) : null],
-    ...(['actor', 'request_id', 'tenant', 'context'] as const).map((part): [string, string] => [
-      part,
-      `c.${part}`,
-    ]),
   ]
-  const given = columns.filter(([, value]) => value !== null)
+  return columns.filter((column): column is [string, string] => column[1] !== null)
+}
+
+function captured(plan: TablePlan, context: ContextSource, facts: Facts): readonly string[] {
+  const { from, where } = facts
+  const given = [
+    ['tx', 'c.tx'],
+    ...entryColumns(plan, facts),
+    ...(['actor', 'request_id', 'tenant', 'context'] as const).map((part) => [part, `c.${part}`]),
+  ]
   const source = `from ${context.from} c${from} where ${[
     'c.id = 1',
     ...(plan.allowSkip ? ['c.skip is null'] : []),
@@ -214,7 +219,7 @@ function another(plan: TablePlan): string {
 /** Terms that one expression joins: SQLite bounds how deep it may be (1000), and how many arguments a function has (127). */
 const chunk = 90
 
-export function joined(pieces: readonly string[], by: ' || ' | ' or ' = ' || '): string {
+function joined(pieces: readonly string[], by: ' || ' | ' or ' = ' || '): string {
   if (pieces.length === 0) return `''`
   if (pieces.length <= chunk) return pieces.join(by)
   const groups = Array.from({ length: Math.ceil(pieces.length / chunk) }, (_, n) =>

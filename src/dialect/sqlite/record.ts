@@ -1,10 +1,6 @@
-import { AuditError, kinds, type NewEntry, storedJson } from '../../core/internal.ts'
+import { AuditError, kinds, type NewEntry } from '../../core/internal.ts'
 import type { Statement } from '../dialect.ts'
-
-const columns = [
-  'ref', 'at', 'kind', 'action', 'model', 'target_id', 'label', 'changes', 'subject', 'category', 'severity', 'about', 'details',
-  'actor', 'request_id', 'tenant', 'context',
-] as const // prettier-ignore
+import { libraryColumnNames, libraryColumns } from '../library-entry.ts'
 
 const firstYear = Date.UTC(1970)
 const endOfYears = Date.UTC(10_000)
@@ -13,26 +9,10 @@ const endOfYears = Date.UTC(10_000)
 export function recordStatement(entries: readonly NewEntry[], joined: boolean, tx: string): Statement {
   const rows = entries.map((entry) => {
     check(entry)
-    return [
-      entry.ref,
-      entry.at.getTime(),
-      entry.kind,
-      entry.action,
-      entry.target?.model ?? null,
-      entry.target?.id ?? null,
-      entry.target?.label ?? null,
-      entry.changes ? storedJson(entry.changes) : null,
-      entry.subject ?? null,
-      entry.category ?? null,
-      entry.severity ?? null,
-      entry.about ?? null,
-      entry.details ? storedJson(entry.details) : null,
-      entry.context.actor || null,
-      entry.context.request || null,
-      entry.context.tenant || null,
-      entry.context.rest || null,
-    ]
+    const columns = libraryColumns(entry)
+    return [entry.at.getTime(), ...libraryColumnNames.map((name) => columns[name] ?? null)]
   })
+  const columns = ['at', ...libraryColumnNames]
   const values = columns.map((_, index) => `json_extract(value, '$[${index}]')`).join(', ')
   return {
     sql: `insert into whodunit_entry (${columns.join(', ')}, tx, joined) select ${values}, ${joined ? tx : 'null'}, ${joined ? 1 : 0} from json_each(?) order by key`,
