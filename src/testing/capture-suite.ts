@@ -59,6 +59,8 @@ export interface CaptureSql {
   readonly values: readonly (readonly [type: string, sql: string, recorded: unknown])[]
   /** How `false` is recorded where the database has no booleans. @default false */
   readonly false?: unknown
+  /** Milliseconds that its clock cannot tell apart, in which the order of entries is not certain. @default 0 */
+  readonly clock?: number
   /** Names of tables and columns that the database allows. @default quotes, dollars, backslashes, emoji */
   readonly oddNames?: readonly string[]
   readonly can: {

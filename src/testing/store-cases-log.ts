@@ -54,10 +54,15 @@ export function logCases({ test, expect, world }: StoreCases): void {
   test('entries sort in the order in which things happened, beside row changes [D4]', async ({
     audit,
     query,
+    sql,
   }) => {
+    const tick = async (): Promise<unknown> =>
+      sql.clock && new Promise((resolve) => setTimeout(resolve, 2 * sql.clock!))
     for (let turn = 0; turn < 10; turn++) {
       await query(`insert into users (id) values (${100 + turn})`)
+      await tick()
       await audit.logAuditEvent({ action: 'after', target: { model: 'users', id: 100 + turn } })
+      await tick()
     }
     await audit.flush()
     const { entries } = await audit.entries.find(

@@ -15,6 +15,7 @@ export const sqliteSql: CaptureSql = {
     `alter table new_${table} rename to ${table}`,
   ],
   false: 0,
+  clock: 1,
   can: { hash: false, recordUnknownColumns: false, recordCascades: true, truncate: false },
   values: [
     ['integer', '-2147483648', -2_147_483_648],
