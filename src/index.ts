@@ -23,6 +23,7 @@ export type {
   TrailReader,
   TrailSetup,
   TrailStatus,
+  Unrecorded,
 } from './core/database.ts'
 export type {
   AuditEntry,

@@ -27,6 +27,8 @@ export interface TablePlan {
   readonly severity: Severity | null
   readonly tags: readonly string[]
   readonly reasonRequired: boolean
+  /** Whether a change that cannot be recorded is let through and counted; else it fails the write. */
+  readonly letsThrough: boolean
   readonly actions: {
     readonly create: boolean
     readonly update: boolean
@@ -147,6 +149,7 @@ function planTable(policy: Policy, table: CatalogueTable): TablePlan {
     severity: model.severity ?? null,
     tags: model.tags ?? [],
     reasonRequired: model.reason === 'required',
+    letsThrough: policy.onCaptureError === 'report',
     actions: {
       create: does('CREATE'),
       update: does('UPDATE'),

@@ -1,4 +1,5 @@
 import { fingerprintOf } from '../store/setup.ts'
+import { unrecordedSentence } from '../store/unrecorded.ts'
 import type { TableState } from '../index.ts'
 import { entryJson } from './print.ts'
 import { note, paintFor, stdout } from './output.ts'
@@ -8,7 +9,8 @@ const styles = { audited: 'green', skipped: 'dim', drifted: 'yellow', missing: '
 
 /**
  * What each table's capture is like, as the database itself says. Answers 1 where something is not as the policy wants
- * it: a table drifted, missing or off, a configuration that was changed since migrate, or no trail at all.
+ * it: a table drifted, missing or off, changes that went unrecorded, a configuration that was changed since migrate, or no
+ * trail at all.
  */
 export async function status(options: GlobalOptions): Promise<number> {
   const report = await withSession(options, async ({ audit, found }) => {
@@ -18,9 +20,9 @@ export async function status(options: GlobalOptions): Promise<number> {
       found !== undefined && state.fingerprint !== null && state.fingerprint !== fingerprintOf(audit.policy)
     return { ...state, policyChanged }
   })
-  const { installed, version, fingerprint, tables, warnings, policyChanged } = report
+  const { installed, version, fingerprint, tables, unrecorded, warnings, policyChanged } = report
   const wrong = tables.filter(({ state }) => state !== 'audited' && state !== 'skipped')
-  const exit = !installed || policyChanged || wrong.length > 0 ? 1 : 0
+  const exit = !installed || policyChanged || wrong.length > 0 || unrecorded.length > 0 ? 1 : 0
   if (options.json) {
     await stdout.write(`${entryJson(report, 2)}\n`)
     return exit
@@ -38,10 +40,14 @@ export async function status(options: GlobalOptions): Promise<number> {
       `${paint(styles[state], state.padEnd(8))}  ${why ? `${model.padEnd(widest)}  ${why}` : model}\n`,
     )
   }
+  for (const item of unrecorded)
+    await stdout.write(`${paint('red', 'lost'.padEnd(8))}  ${unrecordedSentence(item)}\n`)
   await stdout.write(`${totals(tables.map(({ state }) => state))}\n`)
-  // what is said of a table stands in its line already
-  for (const warning of warnings)
-    if (!tables.some(({ model, note: why }) => warning === `${model} ${why}`)) note(`warning: ${warning}`)
+  const said = new Set([
+    ...tables.map(({ model, note: why }) => `${model} ${why}`),
+    ...unrecorded.map(unrecordedSentence),
+  ])
+  for (const warning of warnings) if (!said.has(warning)) note(`warning: ${warning}`)
   return exit
 }
 

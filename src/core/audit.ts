@@ -24,7 +24,10 @@ export interface AuditOptions<Client = unknown, Transaction = unknown> extends A
   /** The application's database: `fromPg(pool)` and its like. */
   readonly database: AuditDatabase<Client, Transaction>
   readonly app?: { readonly name: string; readonly release?: string }
-  /** Hears of entries that could not be stored yet or were dropped. @default one line on stderr */
+  /**
+   * Hears of entries that could not be stored yet or were dropped, and of changes that were let through unrecorded
+   * (AUDIT_CAPTURE_FAILED). @default one line on stderr
+   */
   readonly onError?: (error: unknown) => void
   /** Most entries that wait in memory to be stored. @default 10000 */
   readonly maxQueue?: number
@@ -142,13 +145,15 @@ export function createAudit<Client, Transaction>(
     app,
     addresses: policy.addresses ?? true,
   }
+  const report = onError ?? reportOnStderr
+  database.onUnrecorded?.(quietly(report))
   const queue = createQueue({
     // Here, where nobody waits: a hash has to be asked of the database
     write: async (entries) => {
       const hash: HashValues = (values) => database.setup.hash(values)
       await database.write(await Promise.all(entries.map((entry) => applyPolicy(entry, policy, hash))))
     },
-    onError: onError ?? reportOnStderr,
+    onError: report,
     capacity: maxQueue ?? 10_000,
     delay: flushDelay ?? 100,
   })
@@ -293,6 +298,17 @@ async function proveContext(database: AuditDatabase, id: string): Promise<void> 
     'A query made through audit.client did not carry the context.',
     'Give audit.client to your ORM in place of the original, and make sure that only one copy of the client package is installed (npm ls).',
   )
+}
+
+/** A reporter that throws must not stop what it is told of. */
+function quietly(report: (error: unknown) => void): (error: unknown) => void {
+  return (error) => {
+    try {
+      report(error)
+    } catch {
+      // nobody is left to be told
+    }
+  }
 }
 
 function reportOnStderr(error: unknown): void {

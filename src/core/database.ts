@@ -20,6 +20,11 @@ export interface AuditDatabase<Client = unknown, Transaction = unknown> {
   wouldDeadlock(): boolean
   /** Why `onCaptureError: 'report'` is not possible with this database; absent where it is. */
   readonly cannotReport?: string | undefined
+  /**
+   * Calls `listener` with an AUDIT_CAPTURE_FAILED when a write through {@link client} was let through unrecorded: at least
+   * once a transaction, table and cause. Absent where the client does not hear of it.
+   */
+  onUnrecorded?(listener: (error: unknown) => void): void
   readonly trail: TrailReader
   readonly setup: TrailSetup
   /** What the wrapped client delivers as context, seen through the application's own client. */
@@ -146,12 +151,25 @@ export interface TableStatus {
   readonly note?: string
 }
 
+/** Changes of a table that could not be recorded and were let through, by `onCaptureError: 'report'`, since the last migrate. */
+export interface Unrecorded {
+  readonly model: string
+  /** How many, at least. */
+  readonly changes: number
+  readonly since: Date
+  readonly until: Date
+  /** The database's own codes, and names of tables and constraints of the trail; never a value. */
+  readonly causes: readonly string[]
+}
+
 export interface TrailStatus {
   readonly installed: boolean
   /** The version of the trail's own schema. */
   readonly version: number | null
   readonly fingerprint: string | null
   readonly tables: readonly TableStatus[]
+  /** Empty where nothing is missing. `migrate` turns them into entries, UNRECORDED, and counts anew. */
+  readonly unrecorded: readonly Unrecorded[]
   readonly warnings: readonly string[]
 }
 

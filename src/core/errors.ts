@@ -22,6 +22,7 @@ export const errorCodes = {
   AUDIT_CONTEXT_LOST: 'The context does not arrive in the database through the client of the application.',
   AUDIT_CONTEXT_NONE: 'A call that needs a context was made outside of one.',
   AUDIT_SKIP_FORBIDDEN: 'The policy forbids to skip capture.',
+  AUDIT_CAPTURE_FAILED: 'A change was let through though it could not be recorded.',
   AUDIT_TRAIL_MISSING: 'The database has no trail yet.',
   AUDIT_TRAIL_NEWER: 'The trail was made by a newer version of the package.',
   AUDIT_ENTRY_INVALID: 'An entry given to a log method is incomplete or malformed.',

@@ -17,6 +17,7 @@ export type {
   TrailReader,
   TrailSetup,
   TrailStatus,
+  Unrecorded,
 } from './database.ts'
 export { type AuditEntry, kinds, type NewEntry, severities, type Severity } from './entry.ts'
 export { AuditError, isAuditError } from './errors.ts'

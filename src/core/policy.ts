@@ -58,8 +58,8 @@ export interface Policy {
   /** Values longer than this many bytes are cut: `{"$":"cut","length":n}`. @default 100000 */
   readonly maxValueBytes?: number
   /**
-   * What becomes of a change that cannot be recorded: `fail` fails the write; `report` would let it through, and is refused
-   * by every database of this release. @default 'fail'
+   * What becomes of a change that cannot be recorded: `fail` fails the write; `report` lets it through, counts it in
+   * `status`, and tells `onError` where the client hears of it. Dearer for every write, and not on SQLite. @default 'fail'
    */
   readonly onCaptureError?: 'fail' | 'report'
   /** How long entries are kept, by kind or model, `'*'` for the rest. */

@@ -1,7 +1,7 @@
 import type { Expression, Kysely, SqlBool } from 'kysely'
 import type { Catalogue, CatalogueTable, InstalledCapture } from '../capture/catalogue.ts'
 import type { TablePlan } from '../capture/plan.ts'
-import type { ContextParts, NewEntry, Policy, SessionMark } from '../core/internal.ts'
+import type { AuditError, ContextParts, NewEntry, Policy, SessionMark } from '../core/internal.ts'
 
 export type SqlRow = Readonly<Record<string, unknown>>
 
@@ -87,6 +87,8 @@ export interface CaptureDialect {
   readonly sweep: readonly string[]
   /** Why a change that cannot be recorded has to fail its write here; absent where it can be let through and counted. */
   readonly cannotReport?: string
+  /** The changes that were let through. Absent together with a reason in {@link cannotReport}. */
+  readonly unrecorded?: UnrecordedDialect
   /** What this database does otherwise than the policy asks, a sentence each: `hash` that becomes `mask`, and the like. */
   limits(plan: TablePlan): readonly string[]
   /** What holds for every table of this database, a sentence each: said once, by migrate. */
@@ -100,6 +102,38 @@ export interface CaptureDialect {
   readonly blocksMigrations?: boolean
   /** Absent where rows cannot be locked while they get their first entry. */
   readonly backfill?: BackfillDialect
+}
+
+/** Changes that could not be recorded and were let through, as the trail counts them. */
+export interface UnrecordedDialect {
+  /** The version of the trail that began to count. */
+  readonly since: number
+  /** What was counted since it was last taken, by model, operation, cause and whether the trail has an entry for it. */
+  count(run: RunSql): Promise<readonly UnrecordedCount[]>
+  /** The same, and removes it, in the transaction that `run` stands for. What others count meanwhile stays. */
+  take(run: RunSql): Promise<readonly UnrecordedCount[]>
+  /** What a client hears of a change let through; `undefined` where the notice says something else. */
+  heard?(notice: ServerNotice): AuditError | undefined
+}
+
+export interface UnrecordedCount {
+  readonly model: string
+  /** `INSERT`, `UPDATE`, `DELETE` or `TRUNCATE`. */
+  readonly operation: string
+  readonly cause: string
+  /** Whether the trail took an UNRECORDED entry for each of them. */
+  readonly entered: boolean
+  readonly changes: number
+  readonly since: Date
+  readonly until: Date
+}
+
+/** What a server tells the application's connection beside its answers. */
+export interface ServerNotice {
+  readonly code?: string | undefined
+  readonly message?: string | undefined
+  readonly detail?: string | undefined
+  readonly table?: string | undefined
 }
 
 /** First entries of rows that were there before capture. */

@@ -1,4 +1,4 @@
-import type { RunSql, Session } from '../dialect/dialect.ts'
+import type { RunSql, ServerNotice, Session } from '../dialect/dialect.ts'
 
 /** How SQL is run on one kind of client, and how the context of the application travels through it. */
 export interface Driver<Client = unknown, Transaction = unknown> {
@@ -14,6 +14,8 @@ export interface Driver<Client = unknown, Transaction = unknown> {
   in(transaction: Transaction): RunSql
   /** Whether the calling code holds a transaction that would keep {@link writing} waiting for ever. */
   wouldDeadlock(): boolean
+  /** Tells, until `close`, what the server notes to the application's connections. Absent where the client does not say. */
+  onNotice?(listener: (notice: ServerNotice) => void): void
   /** Ends the library's own connections; the application's client stays as it is. */
   close(): Promise<void>
 }

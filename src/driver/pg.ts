@@ -1,5 +1,6 @@
 import { AuditError } from '../core/internal.ts'
 import type { Session } from '../dialect/dialect.ts'
+import { createListeners, type Listeners, type NoticeListener } from './base/listeners.ts'
 import { sessionOver } from './base/own.ts'
 import type { Driver } from './driver.ts'
 import { bindWaiting, callsQuery } from './base/taken.ts'
@@ -22,6 +23,7 @@ export interface PgClientLike {
 /** A driver for node-postgres. The pool, or the client, is instrumented in place and given back as `client`. */
 export function pgDriver<T extends PgPoolLike | PgClientLike>(client: T): Driver<T, PgClientLike> {
   const own = isPool(client) ? instrumentPool(client) : instrumentClient(client)
+  const ends: (() => void)[] = []
   return {
     client,
     writing: session(own, 1),
@@ -38,8 +40,29 @@ export function pgDriver<T extends PgPoolLike | PgClientLike>(client: T): Driver
       return async (sql, parameters) => rows(await transaction.query(sql, parameters as unknown[]))
     },
     wouldDeadlock: () => false,
-    close: () => own.close(),
+    onNotice: (listener) => ends.push(listenersOf(client).add(listener)),
+    close: async () => {
+      for (const end of ends.splice(0)) end()
+      await own.close()
+    },
   }
+}
+
+type Noticing = { on(event: 'notice', listener: NoticeListener): unknown }
+const listeners = new WeakMap<object, Listeners>()
+
+/** Of a pool or a client, on which no more than one listener of ours is put, whatever the number of audits over it. */
+function listenersOf(client: PgPoolLike | PgClientLike): Listeners {
+  const known = listeners.get(client)
+  if (known) return known
+  const made = createListeners()
+  listeners.set(client, made)
+  const hear = (one: Noticing): unknown => one.on('notice', made.tell)
+  if (isPool(client)) {
+    for (const one of client._clients ?? []) hear(one as never)
+    client.on('connect', hear)
+  } else hear(client as never)
+  return made
 }
 
 /** Connections of the library's own, made with the settings of the application's. */

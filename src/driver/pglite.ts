@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { AuditError, type AuditScope, currentScope } from '../core/internal.ts'
 import type { RunSql, Session } from '../dialect/dialect.ts'
 import type { Driver } from './driver.ts'
+import { createListeners, type NoticeListener } from './base/listeners.ts'
 import {
   forgetsContext,
   inTransactionAfter,
@@ -40,7 +41,9 @@ export function pgliteDriver<T extends PgliteLike>(original: T): Driver<T, Pglit
   ) {
     throw new AuditError('AUDIT_CLIENT_UNKNOWN', 'fromPglite() got no PGlite.', 'Pass new PGlite(...).')
   }
-  const client = wrap(original)
+  const listeners = createListeners()
+  const ends: (() => void)[] = []
+  const client = wrap(original, listeners.tell)
   const session = ownSession(original)
   return {
     client,
@@ -52,7 +55,10 @@ export function pgliteDriver<T extends PgliteLike>(original: T): Driver<T, Pglit
       async (sql, parameters = []) =>
         (await transaction.query(sql, [...parameters])).rows as never,
     wouldDeadlock: () => openTransaction.getStore() === true,
-    close: async () => {},
+    onNotice: (listener) => ends.push(listeners.add(listener)),
+    close: async () => {
+      for (const end of ends.splice(0)) end()
+    },
   }
 }
 
@@ -73,7 +79,7 @@ function begin<R>(original: PgliteLike, fn: (transaction: Target) => Promise<R>)
   return original.transaction(fn as never) as Promise<R>
 }
 
-function wrap<T extends PgliteLike>(original: T): T {
+function wrap<T extends PgliteLike>(original: T, hear: NoticeListener): T {
   const line = createLine()
   // of a transaction that the application began by a statement of its own
   let begun: OpenTransaction | undefined
@@ -97,23 +103,24 @@ function wrap<T extends PgliteLike>(original: T): T {
       }
     })
   return view(original, {
-    ...statements(run),
+    ...statements(run, hear),
     transaction: async <R>(fn: (transaction: never) => Promise<R>): Promise<R> => {
       await line.idle() // nothing may come between a session's context and the statement it is for
       return begin(original, (transaction) =>
-        openTransaction.run(true, () => fn(wrapTransaction(transaction) as never)),
+        openTransaction.run(true, () => fn(wrapTransaction(transaction, hear) as never)),
       )
     },
   })
 }
 
-function wrapTransaction(original: PgliteTransactionLike): PgliteTransactionLike {
+function wrapTransaction(original: PgliteTransactionLike, hear: NoticeListener): PgliteTransactionLike {
   const line = createLine()
   const open: OpenTransaction = { known: '', used: false }
   return view(
     original,
-    statements((sql, list, on) =>
-      line.add(sql, (context) => runInside(original, open, context, sql, list, on)),
+    statements(
+      (sql, list, on) => line.add(sql, (context) => runInside(original, open, context, sql, list, on)),
+      hear,
     ),
   )
 }
@@ -124,12 +131,23 @@ type Target = PgliteTransactionLike & {
 type Send<R> = (target: Target, sql: string) => Promise<R>
 type Run = <R extends object>(sql: string, list: boolean, on: Send<R>) => Promise<R>
 
+interface Options {
+  onNotice?: NoticeListener
+}
+
 /** The ways to run statements that a PGlite and its transactions share. */
-function statements(run: Run): Readonly<Record<string, unknown>> {
+function statements(run: Run, hear: NoticeListener): Readonly<Record<string, unknown>> {
+  const hearing = (options: Options | undefined): Options => ({
+    ...options,
+    onNotice(notice) {
+      hear(notice)
+      options?.onNotice?.(notice)
+    },
+  })
   return {
-    query: (sql: string, parameters?: unknown[], options?: object) =>
-      run(sql, false, (on) => on.query(sql, parameters, options)),
-    exec: (sql: string, options?: object) => run(sql, true, (on, text) => on.exec(text, options)),
+    query: (sql: string, parameters?: unknown[], options?: Options) =>
+      run(sql, false, (on) => on.query(sql, parameters, hearing(options))),
+    exec: (sql: string, options?: Options) => run(sql, true, (on, text) => on.exec(text, hearing(options))),
     // PGlite puts the pieces together itself: they may be names, or pieces of other templates
     sql: (strings: TemplateStringsArray, ...values: unknown[]) =>
       run(strings.join('$1'), false, (on) => on.sql!(strings, ...values)),

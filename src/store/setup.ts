@@ -12,12 +12,14 @@ import {
   type TableStatus,
   type TrailSetup,
   type TrailStatus,
+  type Unrecorded,
 } from '../core/internal.ts'
 import type { Captured, Dialect, RunSql, Session } from '../dialect/dialect.ts'
 import { backfillTables, describeBackfill } from './backfill.ts'
 import { compareDisclosure } from './disclosure.ts'
 import { createRun } from './run.ts'
 import { createTurns, runVariable, type Turns } from './turns.ts'
+import { readUnrecorded, settleUnrecorded, unrecordedSentence } from './unrecorded.ts'
 
 /** Sets up the trail and capture over a session and a dialect; `holding` is for a lock that outlasts the session's steps. */
 export function createTrailSetup(session: Session, dialect: Dialect, holding: Session): TrailSetup {
@@ -106,7 +108,10 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
         for (const sql of capture.sweep) await run(sql)
         const secured = await trail.secure(run)
         const months = made + (await trail.prepare(run))
-        const also = months > 0 ? [`made room for the entries of ${months} months`] : []
+        const also = [
+          ...(months > 0 ? [`made room for the entries of ${months} months`] : []),
+          ...(await settleUnrecorded(dialect, run)).map(settled),
+        ]
         // by now another migrate may have stored it
         if ((await trail.storedPolicy(run))?.fingerprint !== fingerprint) {
           const statement = trail.storePolicy(canonicalPolicy(policy), fingerprint)
@@ -119,6 +124,8 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
       warnings.push(...last.secured)
       done.push(...last.also)
     }
+    if (dryRun && before)
+      done.push(...(await readUnrecorded(dialect, session.run, before.version)).map(settled))
     if (stored?.fingerprint !== fingerprint) done.push(`stored the policy ${fingerprint.slice(0, 12)}`)
     if (backfill && capture.backfill) {
       const filled = dryRun
@@ -199,12 +206,15 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
     const policy = stored?.policy ?? given ?? {}
     const planned = planTables(policy, await capture.catalogue(session.run, policy.schemas))
     const tables = statusOf(planned)
+    const unrecorded = there ? await readUnrecorded(dialect, session.run, there.version) : []
     return {
       installed: there !== null,
       version: there?.version ?? null,
       fingerprint: stored?.fingerprint ?? null,
       tables,
+      unrecorded,
       warnings: [
+        ...unrecorded.map(unrecordedSentence),
         ...(there && !there.current ? [`The trail was made by another release: run migrate.`] : []),
         ...(there && there.version > trail.version ? [newer(there.version).message] : []),
         ...warningsOf(tables),
@@ -233,8 +243,11 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
         const asked = planTables(policy, catalogue)
         const does = planTables(stored.policy, catalogue)
         const drifted = statusOf(does).filter(({ state }) => state !== 'audited' && state !== 'skipped')
+        const reports = stored.policy.onCaptureError === 'report' // only then does `check` need a right to read it
+        const unrecorded = reports ? await readUnrecorded(dialect, session.run, there!.version) : []
         return [
           ...compareDisclosure(asked, does),
+          ...unrecorded.map((item) => ({ model: item.model, message: unrecordedSentence(item) })),
           ...drifted.map(({ model, state, note }) => ({
             model,
             message: `${model} is ${state}: ${note ?? ''}`,
@@ -293,6 +306,8 @@ export function fingerprintOf(policy: Policy): string {
 function warningsOf(tables: readonly TableStatus[]): string[] {
   return tables.flatMap(({ model, state, note }) => (state === 'audited' && note ? [`${model} ${note}`] : []))
 }
+
+const settled = (item: Unrecorded): string => `${unrecordedSentence(item)}: the trail says so by entries`
 
 function noBackfill(): AuditError {
   return new AuditError(

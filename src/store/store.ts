@@ -19,6 +19,12 @@ export function createDatabase<Client, Transaction>(
   return {
     client: driver.client,
     cannotReport: dialect.capture.cannotReport,
+    onUnrecorded(listener) {
+      driver.onNotice?.((notice) => {
+        const error = dialect.capture.unrecorded?.heard?.(notice)
+        if (error) listener(error)
+      })
+    },
     trail: createTrailReader(driver.reading, dialect),
     setup: createTrailSetup(driver.writing, dialect, driver.reading),
     wouldDeadlock: () => driver.wouldDeadlock(),

@@ -1,5 +1,6 @@
 import type { Audit, AuditConfig, AuditDatabase, AuditEntry, Changes, TableState } from '../index.ts'
 import { contextCases } from './capture-cases-context.ts'
+import { failureCases } from './capture-cases-failures.ts'
 import { policyCases } from './capture-cases-policy.ts'
 import { setupCases } from './capture-cases-setup.ts'
 import { valueCases } from './capture-cases-values.ts'
@@ -71,7 +72,19 @@ export interface CaptureSql {
     /** Whether what a foreign key cascades is recorded. */
     readonly recordCascades: boolean
     readonly truncate: boolean
+    /** Whether a change that cannot be recorded can be let through. */
+    readonly report: boolean
   }
+  /** Ways to break the trail: it takes no UPDATE, or no entry of any row change. */
+  readonly faults: Readonly<Record<'noUpdates' | 'noChanges', Fault>>
+}
+
+/** Statements that break the trail, and statements that mend it. */
+export interface Fault {
+  readonly does: readonly string[]
+  readonly mends: readonly string[]
+  /** What the counted cause begins with. */
+  readonly cause: string
 }
 
 /** An entry in short: `['UPDATE', '1', { name: ['a', 'b'] }]`. */
@@ -155,6 +168,7 @@ export function captureSuite(
     policyCases(cases)
     contextCases(cases)
     setupCases(cases)
+    failureCases(cases)
   })
 }
 

@@ -1,6 +1,7 @@
 export {
   type CaptureAnswer,
   type CaptureSql,
+  type Fault,
   type CaptureStatements,
   captureSuite,
   type CaptureUnderTest,

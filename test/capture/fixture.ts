@@ -4,6 +4,7 @@ import {
   type Audit,
   type AuditConfig,
   type AuditEntry,
+  type AuditOptions,
   type Changes,
   createAudit,
   type TableStatus,
@@ -11,13 +12,15 @@ import {
 import { fromPg, type PgClientLike } from '../../src/database/postgres.ts'
 import { freshDatabase, type TestDatabase } from '../harness/postgres.ts'
 
+type Options = AuditConfig & Pick<AuditOptions, 'onError'>
+
 /** One database for a file. Each test gets a schema of its own in it, which is the default schema of its connections. */
 export interface Capture {
   readonly database: TestDatabase
   /** Makes tables and audits them. */
-  audited(tables: string, policy?: AuditConfig): Promise<Audited>
+  audited(tables: string, policy?: Options): Promise<Audited>
   /** Makes tables and nothing else. */
-  tables(tables: string, policy?: AuditConfig): Promise<Audited>
+  tables(tables: string, policy?: Options): Promise<Audited>
 }
 
 export interface Audited {
@@ -34,7 +37,7 @@ export interface Audited {
   /** The entries behind them. */
   entries(): Promise<AuditEntry[]>
   /** Another application with another policy over the same tables. */
-  with(policy: AuditConfig): Audit<pg.Pool, PgClientLike>
+  with(policy: Options): Audit<pg.Pool, PgClientLike>
   status(): Promise<Record<string, TableStatus['state']>>
 }
 
@@ -51,14 +54,14 @@ export function captureDatabase(): Capture {
   })
   afterAll(async () => database?.drop())
 
-  async function tables(ddl: string, policy: AuditConfig = {}): Promise<Audited> {
+  async function tables(ddl: string, policy: Options = {}): Promise<Audited> {
     const schema = `t${++schemas}`
     const url = `${database.url}?options=-c%20search_path%3D${schema}`
     const plain = new pg.Pool({ connectionString: url, max: 2, application_name: 'a plain client' })
     await database.pool.query(`create schema ${schema}`)
     await plain.query(ddl)
     const audits: Audit<pg.Pool, PgClientLike>[] = []
-    const open = (given: AuditConfig) => {
+    const open = (given: Options) => {
       const audit = createAudit({
         ...given,
         database: fromPg(new pg.Pool({ connectionString: url, max: 3 })),

@@ -1,4 +1,4 @@
-import type { CaptureSql } from '../../src/testing/index.ts'
+import type { CaptureSql, Fault } from '../../src/testing/index.ts'
 
 /** What MariaDB gives to the contract of capture, over whatever client. */
 export const mariadbSql: CaptureSql = {
@@ -11,7 +11,8 @@ export const mariadbSql: CaptureSql = {
   swap: 'update item i join (select * from item) o on o.id = i.id set i.a = o.b, i.b = o.a, i.c = o.c * 10 + 1, i.d = o.d',
   view: 'whodunit_entries',
   false: 0,
-  can: { hash: true, recordUnknownColumns: false, recordCascades: true, truncate: false },
+  can: { hash: true, recordUnknownColumns: false, recordCascades: true, truncate: false, report: true },
+  faults: { noUpdates: fault(`action <> 'UPDATE'`), noChanges: fault(`kind <> 'change'`) },
   // names of tables and columns may hold letters of the first plane alone
   oddNames: [`we"ird $$ t'able`, `c"ol $1`, `a'b\\c`, 'select', 'c`ö日l {"x":[1]}', '%s %d \\n', 'old'],
   values: [
@@ -46,6 +47,18 @@ export const mariadbSql: CaptureSql = {
     ['uuid', `'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'`, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'],
     ['inet6', `'::1'`, '::1'],
   ],
+}
+
+function fault(condition: string): Fault {
+  return {
+    does: [
+      'set @@check_constraint_checks = 0',
+      `alter table whodunit_entry add constraint fault check (${condition})`,
+      'set @@check_constraint_checks = 1',
+    ],
+    mends: ['alter table whodunit_entry drop constraint fault'],
+    cause: '4025',
+  }
 }
 
 /** Everything that migrate could leave, as one text. */

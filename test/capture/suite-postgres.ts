@@ -1,10 +1,12 @@
-import type { CaptureSql } from '../../src/testing/index.ts'
+import { isAuditError } from '../../src/index.ts'
+import type { CaptureSql, Fault } from '../../src/testing/index.ts'
 
 /** What PostgreSQL gives to the contract of capture, over whatever client. */
 export const postgresSql: CaptureSql = {
   autoKey: 'id integer generated always as identity primary key',
   view: 'whodunit.entries',
-  can: { hash: true, recordUnknownColumns: true, recordCascades: true, truncate: true },
+  can: { hash: true, recordUnknownColumns: true, recordCascades: true, truncate: true, report: true },
+  faults: { noUpdates: fault(`action <> 'UPDATE'`), noChanges: fault(`kind <> 'change'`) },
   values: [
     ['boolean', 'true', true],
     ['integer', '-2147483648', -2_147_483_648],
@@ -21,6 +23,21 @@ export const postgresSql: CaptureSql = {
     ['integer[]', `'{1,NULL,3}'`, '{1,NULL,3}'],
     ['uuid', `'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'`, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'],
   ],
+}
+
+function fault(condition: string): Fault {
+  return {
+    does: [`alter table whodunit.change add constraint fault check (${condition}) not valid`],
+    mends: ['alter table whodunit.change drop constraint fault'],
+    cause: '23514',
+  }
+}
+
+/** What the contract breaks on purpose is nothing to print. */
+export const quiet = {
+  onError: (error: unknown): void => {
+    if (!isAuditError(error, 'AUDIT_CAPTURE_FAILED')) console.error(error)
+  },
 }
 
 /** Everything that migrate could leave in the schemas of the application and of the trail, as one text. */

@@ -1,4 +1,4 @@
-import type { CaptureSql } from '../../src/testing/index.ts'
+import type { CaptureSql, Fault } from '../../src/testing/index.ts'
 import { partsOf } from '../../src/driver/base/sqlite/carrier.ts'
 
 /** What SQLite gives to the contract of capture, over whatever client. */
@@ -16,7 +16,8 @@ export const sqliteSql: CaptureSql = {
   ],
   false: 0,
   clock: 1,
-  can: { hash: false, recordUnknownColumns: false, recordCascades: true, truncate: false },
+  can: { hash: false, recordUnknownColumns: false, recordCascades: true, truncate: false, report: false },
+  faults: { noUpdates: fault(`new.action = 'UPDATE'`), noChanges: fault(`new.kind = 'change'`) },
   values: [
     ['integer', '-2147483648', -2_147_483_648],
     ['integer', '42', 42],
@@ -61,4 +62,14 @@ export function byHand(
     'update whodunit_context set skip = null, actor = null, request_id = null, tenant = null, context = null where id = 1',
   )
   run('commit')
+}
+
+function fault(condition: string): Fault {
+  return {
+    does: [
+      `create trigger fault before insert on whodunit_entry when ${condition} begin select raise(abort, 'broken'); end`,
+    ],
+    mends: ['drop trigger fault'],
+    cause: 'broken',
+  }
 }

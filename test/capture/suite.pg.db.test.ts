@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fromPg } from '../../src/database/postgres.ts'
 import { captureSuite, type CaptureStatements } from '../../src/testing/index.ts'
 import { captureDatabase } from './fixture.ts'
-import { postgresSql, postgresState } from './suite-postgres.ts'
+import { postgresSql, postgresState, quiet } from './suite-postgres.ts'
 
 const capture = captureDatabase()
 const api = { describe, it, expect, beforeAll, afterAll }
@@ -11,7 +11,7 @@ captureSuite(
   api,
   'capture on PostgreSQL, over pg',
   async (policy) => {
-    const world = await capture.tables(' ', policy)
+    const world = await capture.tables(' ', { ...quiet, ...policy })
     const on = (client: { query(sql: string, values?: unknown[]): Promise<unknown> }): CaptureStatements => ({
       query: async (sql, parameters) => {
         const { rows, rowCount } = (await client.query(sql, parameters as unknown[])) as {
@@ -50,7 +50,7 @@ captureSuite(
           ['begin', `set local whodunit.context = ${quoted}`, ...statements, 'commit'].join(';\n'),
         )
       },
-      with: (given) => world.with(given),
+      with: (given) => world.with({ ...quiet, ...given }),
       state: async () => String((await world.sql(postgresState)).rows[0].all),
       close: async () => {},
     }

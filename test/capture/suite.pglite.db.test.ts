@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fromPglite } from '../../src/database/postgres.ts'
 import { createAudit } from '../../src/index.ts'
 import { captureSuite, type CaptureStatements } from '../../src/testing/index.ts'
-import { postgresSql, postgresState } from './suite-postgres.ts'
+import { postgresSql, postgresState, quiet } from './suite-postgres.ts'
 
 let pglite: PGlite
 let places = 0
@@ -25,7 +25,7 @@ captureSuite(
   async (policy) => {
     const schema = `place_${++places}`
     await pglite.exec(`create schema ${schema}; set search_path to ${schema}`)
-    const audits = [createAudit({ ...policy, database: fromPglite(pglite) })]
+    const audits = [createAudit({ ...quiet, ...policy, database: fromPglite(pglite) })]
     const [audit] = audits as [(typeof audits)[number]]
     return {
       audit,
@@ -43,7 +43,7 @@ captureSuite(
           for (const sql of statements) await transaction.query(sql)
         }),
       with: (given) => {
-        const other = createAudit({ ...given, database: fromPglite(pglite) })
+        const other = createAudit({ ...quiet, ...given, database: fromPglite(pglite) })
         audits.push(other)
         return other
       },

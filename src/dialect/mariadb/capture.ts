@@ -4,6 +4,7 @@ import { skipMark } from '../../core/internal.ts'
 import { cascades } from './cascade.ts'
 import { declarations, insertEntry, requireReason } from './entry.ts'
 import { literal, name } from './quote.ts'
+import { lettingThrough } from './unrecorded.ts'
 import { type Cell, json, keyText, labelText, same, shownText } from './values.ts'
 
 /** One trigger of a table; MariaDB wants one for each event. */
@@ -134,7 +135,7 @@ function update(plan: TablePlan): string {
   end if;
   set action = ifnull(action, 'UPDATE');
 ${leftOut(plan)}${requireReason(plan)}  ${insertEntry(plan, { action: 'action' })}`
-  return body(plan, work, true)
+  return body(plan, lettingThrough(plan, 'UPDATE', work, keyOf(plan, before)), true)
 }
 
 /** Of updates, which with a soft delete are of three kinds, the policy may leave out some. */
@@ -156,7 +157,12 @@ function wholeRow(plan: TablePlan, action: 'CREATE' | 'DELETE'): string {
   const slow = pieces.map((item) => addTried('changes', item))
   const work = `${withDrift([`set changes = ${joined(pieces)};`, ...facts], [...slow, ...facts])}
 ${requireReason(plan)}  ${insertEntry(plan, { action: `'${action}'` })}`
-  return body(plan, work, true)
+  const operation = action === 'CREATE' ? 'INSERT' : 'DELETE'
+  return body(plan, lettingThrough(plan, operation, work, keyOf(plan, row)), true)
+}
+
+function keyOf(plan: TablePlan, row: Cell): string | undefined {
+  return plan.key.length > 0 ? keyText(plan, row) : undefined
 }
 
 function rowFacts(plan: TablePlan, was: Cell, is: Cell): string[] {

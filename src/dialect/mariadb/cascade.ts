@@ -1,6 +1,7 @@
 import type { PlannedCascade, PlannedColumn, TablePlan } from '../../capture/plan.ts'
 import { insertEntry } from './entry.ts'
 import { literal, name } from './quote.ts'
+import { lettingThrough } from './unrecorded.ts'
 import { type Cell, json, keyText, labelText, same, shownText } from './values.ts'
 
 /*
@@ -162,7 +163,7 @@ function record({ plan, action, sets, reaches }: Effect): string[] {
         fetch reached into changes, target, moved, label, subject;
         if done then leave every; end if;
         if changes <> '' then
-          ${insertEntry(plan, { action: literal(action) })}
+          ${lettingThrough(plan, action, insertEntry(plan, { action: literal(action) }))}
         end if;
       end loop;
       close reached;

@@ -42,10 +42,12 @@ export const role = `substring_index(user(), '@', 1)`
 export interface EntryColumns {
   readonly action: string
   readonly facts?: boolean
+  /** Of a change that could not be recorded: `cause` is a variable. */
+  readonly lost?: { readonly operation: string }
 }
 
 /** Writes an entry of the trigger's variables, and remembers the first of a transaction, which gives it its name. */
-export function insertEntry(plan: TablePlan, { action, facts = true }: EntryColumns): string {
+export function insertEntry(plan: TablePlan, { action, facts = true, lost }: EntryColumns): string {
   const address = plan.addresses
     ? `if(ifnull(@whodunit_context, '') in ('', '-'), substring_index(user(), '@', -1), null)`
     : 'null'
@@ -70,6 +72,13 @@ export function insertEntry(plan: TablePlan, { action, facts = true }: EntryColu
           ['details', details],
         ] satisfies [string, string][])
       : []),
+    ...(lost
+      ? ([
+          ['target_id', 'target'],
+          ['severity', `'high'`],
+          ['details', `json_object('operation', '${lost.operation}', 'cause', concat(cause), 'changes', 1)`],
+        ] satisfies [string, string][])
+      : []),
     ['actor', `left(nullif(${part('context', 1)}, ''), 200)`],
     ['request_id', `left(nullif(${part('context', 2)}, ''), 200)`],
     ['tenant', `left(nullif(${part('context', 3)}, ''), 200)`],
@@ -89,7 +98,7 @@ export function requireReason(plan: TablePlan): string {
   if (!plan.reasonRequired) return ''
   const message = `AUDIT: a change of ${plan.model} needs a reason: give one by audit.withContext({ reason })`
   return `  if ${contextLine(part('context', 4), 'reason')} is null then
-    set piece = ${literal(message.slice(0, 128))};
+    ${plan.letsThrough ? 'set refused = true;\n    ' : ''}set piece = ${literal(message.slice(0, 128))};
     signal sqlstate '45000' set message_text = piece;
   end if;
 `

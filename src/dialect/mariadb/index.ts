@@ -11,6 +11,7 @@ import { recordStatement } from './record.ts'
 import { routines } from './routines.ts'
 import { alone, hold } from './tool.ts'
 import { tables, trailVersions } from './trail.ts'
+import { unrecorded } from './unrecorded.ts'
 import { views } from './views.ts'
 
 const replaceable: readonly string[] = [
@@ -84,8 +85,7 @@ export const mariadb: Dialect = {
     remove: (table) => dropTriggers(table.installed?.name),
     sweep: [],
     blocksMigrations: true,
-    cannotReport:
-      'an entry that meets a deadlock takes the whole transaction with it, so the write cannot be let through',
+    unrecorded,
     limits: (plan) => [
       ...(plan.table.limit ? [`${plan.model} ${plan.table.limit}`] : []),
       ...lostCascades(plan).map(

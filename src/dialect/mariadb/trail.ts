@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Statement } from '../dialect.ts'
 import { textType } from './entry.ts'
+import { unrecordedTable } from './unrecorded.ts'
 
 /** Everything in one engine with transactions, and compared byte by byte. */
 const options = `engine = InnoDB default ${textType}`
@@ -75,6 +76,7 @@ export const trailVersions: readonly (readonly Statement[])[] = [
     },
     { sql: `insert ignore into whodunit_trail (only_row, version) values (1, 0)` },
   ],
+  [{ sql: unrecordedTable(options) }],
 ]
 
-export const tables: readonly string[] = ['entry', 'policy', 'secret', 'trail']
+export const tables: readonly string[] = ['entry', 'policy', 'secret', 'trail', 'unrecorded']

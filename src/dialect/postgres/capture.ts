@@ -1,10 +1,12 @@
-import type { PlannedColumn, TablePlan } from '../../capture/plan.ts'
+import type { TablePlan } from '../../capture/plan.ts'
 import { skipMark } from '../../core/internal.ts'
 import { connectionLines, contextPart } from './context.ts'
 import { storedKeySql } from './key.ts'
 import { dollarQuote, literal, name, table } from './quote.ts'
 import { pinned } from './settings.ts'
 import { comparable, functionName, inBulk, triggerNames } from './triggers.ts'
+import { generic, whatIsKnown } from './unplanned.ts'
+import { letThrough, letThroughVariables } from './unrecorded.ts'
 import { changedColumn, constants, differs, factsOf, keyText, type RowFacts, wholeRow } from './values.ts'
 
 export function captureText(plan: TablePlan): string {
@@ -42,7 +44,7 @@ ${plan.columns.some(({ ignored }) => ignored) ? `  ignored text := '';  -- of th
   actor text;
   request text;
   tenant text;
-${inBulk(plan) || plan.truncateRows ? '  present text[];\n' : ''}begin
+${inBulk(plan) || plan.truncateRows ? '  present text[];\n' : ''}${letThroughVariables(plan)}begin
   ${prepareContext(plan)}
   begin
     if ${unknownColumn(plan)} then
@@ -62,7 +64,7 @@ ${indent(unplanned(plan).split('\n'))}
   ${requireReason(plan)}changes := changes || '}';
   ${insertOne(plan)}
   return null;
-end`
+${letThrough(plan)}end`
 }
 
 /** Records a row, or each row of a statement, without knowing its columns. */
@@ -166,7 +168,9 @@ function prepareContext(plan: TablePlan): string {
 }
 
 function requireReason(plan: TablePlan): string {
-  return plan.reasonRequired ? `perform whodunit.require_reason(${literal(plan.model)}, context);\n  ` : ''
+  if (!plan.reasonRequired) return ''
+  const require = `perform whodunit.require_reason(${literal(plan.model)}, context);\n  `
+  return plan.letsThrough ? `refused := true;\n  ${require}refused := false;\n  ` : require
 }
 
 function skipped(plan: TablePlan): string {
@@ -275,29 +279,6 @@ function oneRow(plan: TablePlan, side: 'new' | 'old', action: string): string {
 /** Label and subject, which are those of the row as it is now. */
 function afterwards({ label, subject }: RowFacts): string[] {
   return [...(label ? [`label := ${label};`] : []), ...(subject ? [`subject := ${subject};`] : [])]
-}
-
-/** Records a row without knowing its columns. */
-function generic(plan: TablePlan, before: string, after: string): string {
-  return `select c.changes, c.target, c.moved into changes, target, moved
-      from whodunit.capture_any(${before}, ${after}, tg_relid, tg_op, ${whatIsKnown(plan)}) as c;`
-}
-
-/** The plan, as far as it holds for columns that it does not know. */
-function whatIsKnown(plan: TablePlan): string {
-  const names = (which: (column: PlannedColumn) => boolean): string[] =>
-    plan.columns.filter(which).map((column) => column.name)
-  const known = {
-    known: names(() => true),
-    hidden: names((column) => column.redaction !== 'keep'),
-    dropped: names((column) => !column.recorded),
-    ignored: names((column) => column.ignored),
-    secrets: plan.secretColumns,
-    nested: plan.nestedSecrets,
-    closed: plan.closed,
-    limit: plan.maxValueBytes,
-  }
-  return literal(JSON.stringify(known))
 }
 
 function indent(lines: readonly string[]): string {

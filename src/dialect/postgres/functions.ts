@@ -5,6 +5,7 @@ import { contextLine, contextPart, joinLines, joinParts } from './context.ts'
 import { storedKeySql } from './key.ts'
 import { literal } from './quote.ts'
 import { halves, monthsAhead } from './trail.ts'
+import { letThroughFunction } from './unrecorded.ts'
 
 const pinned = `set search_path = pg_catalog, pg_temp`
 
@@ -31,6 +32,8 @@ export const trailFunctions: readonly string[] = [
     values ('change', 'SKIPPED', about_model, ${contextPart('text', 1)}, ${contextPart('text', 2)}, ${contextPart('text', 3)},
       ${contextPart('text', 4)});
   end $$`,
+
+  letThroughFunction(pinned),
 
   `create or replace function whodunit.require_reason(model text, given text) returns void
   language plpgsql ${pinned} as $$

@@ -21,6 +21,7 @@ import {
   triggerName,
   whyNotInBulk,
 } from './triggers.ts'
+import { unrecorded } from './unrecorded.ts'
 import { trailViews } from './views.ts'
 
 /** The oldest server that has everything used here: `create or replace trigger`. */
@@ -86,7 +87,7 @@ export const postgres: Dialect = {
   },
   capture: {
     catalogue: readCatalogue,
-    cannotReport: 'it is not built for it yet',
+    unrecorded,
     text: captureText,
     install: (plan) => [createFunction(plan), ...createTriggers(plan), ...grantRows(plan)],
     // a renamed table keeps a trigger that calls the function of its old name, which another table may have by now

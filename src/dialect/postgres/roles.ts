@@ -15,7 +15,7 @@ const rights: readonly string[] = [
   `grant usage on schema whodunit to ${roles.writer}, ${roles.reader}`,
   `grant execute on function whodunit.record(json, boolean), whodunit.hash(text), whodunit.prepare_months(),
     whodunit.set_context(text, text, text, text, text, text) to ${roles.writer}`,
-  `grant select on whodunit.trail, whodunit.policy to ${roles.writer}, ${roles.reader}`,
+  `grant select on whodunit.trail, whodunit.policy, whodunit.unrecorded to ${roles.writer}, ${roles.reader}`,
   `grant select on whodunit.entry, whodunit.moved, whodunit.entries, whodunit.login_attempts, whodunit.data_exports, whodunit.system_events,
     whodunit.requests to ${roles.reader}`,
   `grant execute on function whodunit.read_json(text) to ${roles.reader}`,

@@ -1,3 +1,5 @@
+import { unrecordedTable } from './unrecorded.ts'
+
 /** Row changes, and everything else. Both are partitioned by month. */
 export const halves = ['change', 'event'] as const
 
@@ -77,6 +79,7 @@ export const trailVersions: readonly (readonly string[])[] = [
         `create trigger refuse_truncate before truncate on whodunit.${part} for each statement execute function whodunit.refuse_change()`,
     ),
   ],
+  [unrecordedTable],
 ]
 
 /** Months made ahead; later entries would fall into the default partition, and nothing would be lost. */
