@@ -137,17 +137,28 @@ interface Options {
 
 /** The ways to run statements that a PGlite and its transactions share. */
 function statements(run: Run, hear: NoticeListener): Readonly<Record<string, unknown>> {
-  const hearing = (options: Options | undefined): Options => ({
-    ...options,
-    onNotice(notice) {
+  const hearing = async <R>(
+    given: Options | undefined,
+    send: (options: Options) => Promise<R>,
+  ): Promise<R> => {
+    const onNotice: NoticeListener = (notice) => {
       hear(notice)
-      options?.onNotice?.(notice)
-    },
-  })
+      given?.onNotice?.(notice)
+    }
+    try {
+      return await send({ ...given, onNotice })
+    } catch (error) {
+      // PGlite shows the options in its errors: those that were given
+      if (Object.hasOwn(error as object, 'queryOptions'))
+        Object.assign(error as object, { queryOptions: given })
+      throw error
+    }
+  }
   return {
-    query: (sql: string, parameters?: unknown[], options?: Options) =>
-      run(sql, false, (on) => on.query(sql, parameters, hearing(options))),
-    exec: (sql: string, options?: Options) => run(sql, true, (on, text) => on.exec(text, hearing(options))),
+    query: (sql: string, parameters?: unknown[], given?: Options) =>
+      run(sql, false, (on) => hearing(given, (options) => on.query(sql, parameters, options))),
+    exec: (sql: string, given?: Options) =>
+      run(sql, true, (on, text) => hearing(given, (options) => on.exec(text, options))),
     // PGlite puts the pieces together itself: they may be names, or pieces of other templates
     sql: (strings: TemplateStringsArray, ...values: unknown[]) =>
       run(strings.join('$1'), false, (on) => on.sql!(strings, ...values)),

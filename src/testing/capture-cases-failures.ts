@@ -216,5 +216,5 @@ export function failureCases({ test, expect, sql }: CaptureCases): void {
 }
 
 function detail(entry: AuditEntry | undefined, name: string): unknown {
-  return (entry?.details as Record<string, unknown> | undefined)?.[name]
+  return Object.entries(entry?.details ?? {}).find(([key]) => key === name)?.[1]
 }

@@ -113,3 +113,30 @@ test('everything else of PGlite is there', async () => {
   })
   expect(await written(30)).toEqual([])
 })
+
+test('onError hears of what goes unrecorded in statements, lists and transactions, but not in templates', async () => {
+  const [heard, noticed]: [unknown[], unknown[]] = [[], []]
+  const reporting = createAudit({
+    onCaptureError: 'report',
+    database: fromPglite(original),
+    onError: (error) => heard.push(error),
+  })
+  await original.exec('create table stock (id int primary key, n int); insert into stock values (1, 1)')
+  await reporting.migrate()
+  await original.exec('alter table whodunit.change rename to gone')
+  const { client: pglite } = reporting
+  await pglite.query('update stock set n = 2')
+  await pglite.query('update stock set n = 3', [], { onNotice: (notice) => noticed.push(notice) })
+  await pglite.exec('update stock set n = 4')
+  await pglite.transaction(async (tx) => tx.query('update stock set n = 5'))
+  await reporting.withContext({ actor: { id: 'ann' } }, async () => pglite.query('update stock set n = 6'))
+  expect([heard.length, noticed.length]).toEqual([5, 1])
+  await pglite.sql`update stock set n = 7`
+  await original.query('update stock set n = 8')
+  await reporting.close()
+  await pglite.query('update stock set n = 9')
+  expect(heard).toHaveLength(5)
+  const { unrecorded } = await reporting.status()
+  expect(unrecorded).toMatchObject([{ model: 'stock', changes: 8, causes: ['42P01'] }])
+  await original.exec('alter table whodunit.gone rename to change')
+})

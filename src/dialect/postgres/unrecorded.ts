@@ -147,7 +147,7 @@ function heardFailure({ code, table, detail }: ServerNotice): AuditError | undef
   const meaning = meanings.find(([codes]) => codes.test(detail ?? ''))?.[1]
   return new AuditError(
     'AUDIT_CAPTURE_FAILED',
-    `A change of ${table} was let through unrecorded: ${meaning ? `${meaning} (${detail})` : detail}.`,
+    `A change of ${table} was let through unrecorded (${detail}${meaning ? `: ${meaning}` : ''}).`,
     'Mend the cause and run: npx whodunit migrate. Until then npx whodunit status counts what is missing.',
   )
 }
