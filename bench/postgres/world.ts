@@ -1,5 +1,5 @@
 import { type Client, default as pg } from 'pg'
-import { type Audit, createAudit } from '../../src/index.ts'
+import { type Audit, type AuditConfig, createAudit } from '../../src/index.ts'
 import { fromPg } from '../../src/database/postgres.ts'
 import { startPostgres } from '../../test/harness/server.ts'
 import { type Meter, processCpu } from '../measure.ts'
@@ -17,8 +17,11 @@ export interface World {
   readonly meter: Meter
   /** Another connection of the application. */
   connect(): Promise<Client>
-  /** Captures tables that exist by now; `bulk` ones by statement. */
-  audit(tables: Readonly<Record<string, { readonly bulk?: boolean }>>): Promise<Audit<pg.Pool, never>>
+  /** Captures tables that exist by now; `bulk` ones by statement. No others are captured any more. */
+  audit(
+    tables: Readonly<Record<string, { readonly bulk?: boolean }>>,
+    policy?: AuditConfig,
+  ): Promise<Audit<pg.Pool, never>>
   /** Entries of one table in the trail, to prove that none is missing. */
   entries(model: string): Promise<number>
   close(): Promise<void>
@@ -52,16 +55,16 @@ export async function openWorld(): Promise<World> {
   const { rows } = await client.query('select pg_backend_pid() as pid')
   const others: Client[] = []
   const audits: Audit<pg.Pool, never>[] = []
-  const auditAs = (user: string, models: Parameters<World['audit']>[0]): Audit<pg.Pool, never> => {
+  const auditAs = (user: string, ...[models, policy]: Parameters<World['audit']>): Audit<pg.Pool, never> => {
     const connectionString = server.url.replace('postgres@', `${user}@`)
     const database = fromPg(new pg.Pool({ connectionString, max: 1, application_name: 'bench' }))
-    const audit = createAudit({ models: { '*': false, ...models }, database })
+    const audit = createAudit({ ...policy, models: { '*': false, ...models }, database })
     audits.push(audit)
     return audit
   }
-  const open: World['audit'] = async (models) => {
-    await auditAs('postgres', models).migrate()
-    return auditAs('app', models)
+  const open: World['audit'] = async (...given) => {
+    await auditAs('postgres', ...given).migrate()
+    return auditAs('app', ...given)
   }
   await open({})
   await createFloor(owner)

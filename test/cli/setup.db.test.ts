@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { AuditLog } from '../../src/index.ts'
 import { type Project, project } from './command-line.ts'
 import { openShop, type Shop } from './shop.ts'
 
@@ -157,6 +158,48 @@ describe('status', () => {
     })
     await shop.run('migrate')
     expect(await states()).toEqual([0, { customer: 'audited', playlist_track: 'skipped' }])
+  })
+})
+
+describe('status, where failures are let through', () => {
+  const from = '2026-11-24 11:02:03.5+00'
+
+  it('is 1 and counts what went unrecorded, until migrate says so by entries', async () => {
+    shop.write('whodunit.config.ts', `export default { url: process.env.SHOP_URL, onCaptureError: 'report' }`)
+    await shop.run('migrate')
+    await shop.pool.query('alter table whodunit.change rename to gone')
+    await shop.pool.query(`insert into customer values (1, 'Ann', 0, null), (2, 'Bob', 0, null)`)
+    await shop.pool.query('insert into playlist_track values (1, 1)')
+    await shop.pool.query('alter table whodunit.gone rename to change')
+    await shop.pool.query('update whodunit.unrecorded set at = $1 where model = $2', [from, 'customer'])
+
+    const sentence = '2 changes of customer were let through unrecorded since 2026-11-24 11:02 UTC (42P01)'
+    const text = await shop.run('status')
+    expect([text.code, text.stderr]).toEqual([1, ''])
+    expect(text.stdout).toContain(
+      `\nlost      ${sentence}\nlost      1 change of playlist_track was let through`,
+    )
+    const json = await shop.run('status', '--json')
+    expect(json.code).toBe(1)
+    const at = new Date(from).toISOString()
+    expect(JSON.parse(json.stdout).unrecorded).toMatchObject([
+      { model: 'customer', changes: 2, since: at, until: at, causes: ['42P01'] },
+      { model: 'playlist_track', changes: 1 },
+    ])
+
+    expect((await shop.run('migrate', '--dry-run')).stdout).toContain(`  ${sentence}`)
+    expect((await shop.run('migrate')).stdout).toContain(sentence)
+    expect((await shop.run('status')).code).toBe(0)
+    const log = await shop.run('log', '--action', 'UNRECORDED', '--json')
+    const entries: AuditLog[] = JSON.parse(log.stdout)
+    expect(
+      entries.map(({ target, details }) => [target!.model, details['operation'], details['changes']]),
+    ).toEqual([
+      ['playlist_track', 'INSERT', 1],
+      ['customer', 'INSERT', 2],
+    ])
+    expect(entries[1]).toMatchObject({ severity: 'high', details: { cause: '42P01', since: at, until: at } })
+    expect((await shop.run('log', 'customer')).stdout).toContain('UNRECORDED')
   })
 })
 

@@ -123,7 +123,7 @@ describe.skipIf(!hasMariadb)('failures of capture on MariaDB', () => {
     }
     codes.push(codeOf(locker.query('update item set n = 4 where id = 1')))
     const [first, second] = await Promise.all(codes)
-    expect([first, second].toSorted()).toEqual([1213, 'done'])
+    expect(new Set([first, second])).toEqual(new Set([1213, 'done']))
     await locker.query('commit')
     await writer.query('commit')
     expect([await numbers(place), await lost(place)]).toEqual([[first === 'done' ? 3 : 4, 1], []])
