@@ -1,6 +1,7 @@
 import { Client } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
-import type { AuditError } from '../../src/index.ts'
+import { fromPg } from '../../src/database/postgres.ts'
+import { type AuditError, createAudit } from '../../src/index.ts'
 import { type Audited, captureDatabase } from './fixture.ts'
 
 const capture = captureDatabase()
@@ -139,6 +140,23 @@ test('onError hears once a transaction, table and cause, of its own client alone
   await other.close()
   await other.client.query('update item set n = 1')
   expect(elsewhere).toHaveLength(1)
+})
+
+test('several audits over one lone client each hear, and put no more than one listener on it', async () => {
+  const world = await reporting()
+  await refusing(world, '58030')
+  const client = new Client(world.url)
+  await client.connect()
+  onTestFinished(async () => client.end())
+  const heard = [0, 0, 0]
+  const audits = heard.map((_, n) =>
+    createAudit({ ...report, database: fromPg(client), onError: () => void (heard[n]! += 1) }),
+  )
+  expect(client.listenerCount('notice')).toBe(1)
+  await client.query('update item set n = 2')
+  await audits[0]!.close()
+  await client.query('update item set n = 3')
+  expect(heard).toEqual([1, 2, 2])
 })
 
 for (const state of ['53100', '55P03', '58030', 'XX001', '22003', '54000', '0A000'])

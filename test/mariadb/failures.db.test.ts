@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import mysql from 'mysql2/promise'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { fromMysql2 } from '../../src/database/mariadb.ts'
+import { createAudit } from '../../src/index.ts'
 import { hasMariadb } from '../harness/mariadb.ts'
 import { type World, world } from './fixture.ts'
 
@@ -77,8 +79,6 @@ describe.skipIf(!hasMariadb)('failures of capture on MariaDB', () => {
     const owner = await place.database.createUser(`all on ${place.database.name}.*`, 'super on *.*')
     const pool = mysql.createPool({ uri: owner.url, connectionLimit: 2 })
     onTestFinished(async () => pool.end())
-    const { createAudit } = await import('../../src/index.ts')
-    const { fromMysql2 } = await import('../../src/database/mariadb.ts')
     const audit = createAudit({ ...report, database: fromMysql2(pool) })
     await audit.migrate()
     await place.sql(`revoke all on ${place.database.name}.* from ${owner.name}@'%'`)
@@ -160,6 +160,29 @@ describe.skipIf(!hasMariadb)('failures of capture on MariaDB', () => {
     const short = (await place.recorded()).map(([action, model, id]) => `${action} ${model} ${id}`)
     expect(short).toEqual(['UNRECORDED part 1', 'UNRECORDED part 2', 'DELETE item 1'])
     expect(await place.sql('select id from part')).toEqual([{ id: 3 }])
+  })
+
+  it('an application with the rights that the guide names sees what is missing', async () => {
+    const place = await world(item, report)
+    await refusing(place, 1114)
+    await place.sql('update item set n = 2')
+    const on = (what: string): string => `${what}${place.database.name}.`
+    const { url } = await place.database.createUser(
+      `${on('select, update on ')}item`,
+      `${on('execute on procedure ')}whodunit_triggers`,
+      ...['trail', 'policy', 'unrecorded'].map((table) => `${on('select on ')}whodunit_${table}`),
+    )
+    const pool = mysql.createPool({ uri: url, connectionLimit: 2 })
+    const app = createAudit({ ...report, database: fromMysql2(pool) })
+    onTestFinished(async () => {
+      await app.close()
+      await pool.end()
+    })
+    expect((await app.status()).unrecorded).toMatchObject([{ model: 'item', changes: 2 }])
+    expect((await app.check()).map(({ message }) => message)).toEqual([
+      expect.stringContaining('2 changes of item were let through'),
+    ])
+    await expect(pool.query('delete from whodunit_unrecorded')).rejects.toThrow(/denied/)
   })
 
   it('what is counted makes no writer wait, and what is committed later is counted later', async () => {
