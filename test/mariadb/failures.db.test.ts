@@ -162,6 +162,32 @@ describe.skipIf(!hasMariadb)('failures of capture on MariaDB', () => {
     expect(await place.sql('select id from part')).toEqual([{ id: 3 }])
   })
 
+  it('a cascade goes on where who made the triggers may no longer read its table', async () => {
+    const place = await world(
+      `${item}; create table part (id int primary key, item_id int, foreign key (item_id) references item (id) on delete cascade);
+       insert into part values (1, 1), (2, 1)`,
+      report,
+      false,
+    )
+    const owner = await place.database.createUser(`all on ${place.database.name}.*`, 'super on *.*')
+    const pool = mysql.createPool({ uri: owner.url, connectionLimit: 2 })
+    const audit = createAudit({ ...report, database: fromMysql2(pool) })
+    onTestFinished(async () => {
+      await audit.close()
+      await pool.end()
+    })
+    await audit.migrate()
+    await place.sql(`revoke all on ${place.database.name}.* from ${owner.name}@'%'`)
+    for (const table of ['item', 'whodunit_entry', 'whodunit_unrecorded'])
+      await place.sql(
+        `grant select, insert, update, trigger on ${place.database.name}.${table} to ${owner.name}@'%'`,
+      )
+    await place.sql('delete from item where id = 1')
+    expect([await place.sql('select id from part'), await lost(place)]).toEqual([[], ['part 1 1142']])
+    const short = (await place.recorded()).map(([action, model, id]) => `${action} ${model} ${id}`)
+    expect(short).toEqual(['UNRECORDED part null', 'DELETE item 1'])
+  })
+
   it('an application with the rights that the guide names sees what is missing', async () => {
     const place = await world(item, report)
     await refusing(place, 1114)

@@ -33,8 +33,8 @@ function triggersOf(plan: TablePlan): readonly Trigger[] {
   const updates = actions.update || (softDelete !== null && (actions.softDelete || actions.restore))
   const [onUpdate, onDelete] = [cascades(plan, 'onUpdate'), cascades(plan, 'onDelete')]
   const bodies: [event: string, body: string][] = [
-    ...(onUpdate ? [['before update', body(plan, onUpdate, false)] as [string, string]] : []),
-    ...(onDelete ? [['before delete', body(plan, onDelete, false)] as [string, string]] : []),
+    ...(onUpdate ? [['before update', body(plan, onUpdate)] as [string, string]] : []),
+    ...(onDelete ? [['before delete', body(plan, onDelete)] as [string, string]] : []),
     ...(actions.create ? [['after insert', wholeRow(plan, 'CREATE')] as [string, string]] : []),
     ...(updates ? [['after update', update(plan)] as [string, string]] : []),
     ...(actions.delete ? [['after delete', wholeRow(plan, 'DELETE')] as [string, string]] : []),
@@ -55,16 +55,26 @@ export function triggerText(triggers: readonly Pick<Trigger, 'event' | 'body'>[]
     .join('\n\n')
 }
 
-/** Reads the context, leaves where capture is skipped, and does its work. */
-function body(plan: TablePlan, work: string, records: boolean): string {
-  const skipped = records ? `${skipEntry(plan)}\n    leave capture;` : 'leave capture;'
+interface Recording {
+  readonly operation: 'INSERT' | 'UPDATE' | 'DELETE'
+  readonly row: Cell
+}
+
+/** Reads the context, leaves where capture is skipped, and does its work, which records a row of the table, or of others. */
+function body(plan: TablePlan, work: string, records?: Recording): string {
+  const guarded = (text: string): string => {
+    if (!records) return text
+    const key = plan.key.length > 0 ? keyText(plan, records.row) : undefined
+    return lettingThrough(plan, records.operation, text, { key })
+  }
+  const skipped = records ? `${guarded(skipEntry(plan))}\n    leave capture;` : 'leave capture;'
   return `capture: begin
   ${declarations}
   if context like '${skipMark}%' then
     set context = substr(context, ${skipMark.length + 1});
     ${plan.allowSkip ? skipped : '-- the policy forbids to skip'}
   end if;
-${work}
+${guarded(work)}
 end`
 }
 
@@ -135,7 +145,7 @@ function update(plan: TablePlan): string {
   end if;
   set action = ifnull(action, 'UPDATE');
 ${leftOut(plan)}${requireReason(plan)}  ${insertEntry(plan, { action: 'action' })}`
-  return body(plan, lettingThrough(plan, 'UPDATE', work, keyOf(plan, before)), true)
+  return body(plan, work, { operation: 'UPDATE', row: before })
 }
 
 /** Of updates, which with a soft delete are of three kinds, the policy may leave out some. */
@@ -157,12 +167,7 @@ function wholeRow(plan: TablePlan, action: 'CREATE' | 'DELETE'): string {
   const slow = pieces.map((item) => addTried('changes', item))
   const work = `${withDrift([`set changes = ${joined(pieces)};`, ...facts], [...slow, ...facts])}
 ${requireReason(plan)}  ${insertEntry(plan, { action: `'${action}'` })}`
-  const operation = action === 'CREATE' ? 'INSERT' : 'DELETE'
-  return body(plan, lettingThrough(plan, operation, work, keyOf(plan, row)), true)
-}
-
-function keyOf(plan: TablePlan, row: Cell): string | undefined {
-  return plan.key.length > 0 ? keyText(plan, row) : undefined
+  return body(plan, work, { operation: action === 'CREATE' ? 'INSERT' : 'DELETE', row })
 }
 
 function rowFacts(plan: TablePlan, was: Cell, is: Cell): string[] {

@@ -152,8 +152,8 @@ function record({ plan, action, sets, reaches }: Effect): string[] {
     plan.label.length > 0 ? labelText(plan, now) : 'null',
     plan.subject ? shownText(plan.subject, now(plan.subject)) : 'null',
   ]
-  return [
-    `    begin
+  const entry = lettingThrough(plan, action, insertEntry(plan, { action: literal(action) }))
+  const rows = `    begin
       declare done bool default false;
       declare reached cursor for ${rowsOf(plan, reaches, row, selected.join(', '))};
       declare continue handler for not found set done = true;
@@ -163,12 +163,12 @@ function record({ plan, action, sets, reaches }: Effect): string[] {
         fetch reached into changes, target, moved, label, subject;
         if done then leave every; end if;
         if changes <> '' then
-          ${lettingThrough(plan, action, insertEntry(plan, { action: literal(action) }))}
+          ${entry}
         end if;
       end loop;
       close reached;
-    end;`,
-  ]
+    end;`
+  return [lettingThrough(plan, action, rows, { target: false })]
 }
 
 function pair(column: PlannedColumn, was: string, is: string): string {

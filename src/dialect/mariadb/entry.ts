@@ -43,7 +43,7 @@ export interface EntryColumns {
   readonly action: string
   readonly facts?: boolean
   /** Of a change that could not be recorded: `cause` is a variable. */
-  readonly lost?: { readonly operation: string }
+  readonly lost?: { readonly operation: string; readonly target: boolean }
 }
 
 /** Writes an entry of the trigger's variables, and remembers the first of a transaction, which gives it its name. */
@@ -74,7 +74,7 @@ export function insertEntry(plan: TablePlan, { action, facts = true, lost }: Ent
       : []),
     ...(lost
       ? ([
-          ['target_id', 'target'],
+          ['target_id', lost.target ? 'target' : 'null'],
           ['severity', `'high'`],
           ['details', `json_object('operation', '${lost.operation}', 'cause', concat(cause), 'changes', 1)`],
         ] satisfies [string, string][])

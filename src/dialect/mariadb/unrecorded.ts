@@ -17,13 +17,19 @@ const ends = [1020, 1037, 1038, 1041, 1205, 1213, 1317, 1614, 1637, 1969, 3024]
 /** A note behind an error, which tells in which line of which trigger it came up. */
 const stackTrace = 4094
 
+interface Row {
+  /** SQL of its key, where the work may fail before it has set `target`. */
+  readonly key?: string | undefined
+  /** Whether `target` is the row that the work is about. @default true */
+  readonly target?: boolean
+}
+
 /** The work of a trigger, or a part of it, whose failure is let through where the policy says so. */
 export function lettingThrough(
   plan: TablePlan,
   operation: 'INSERT' | 'UPDATE' | 'DELETE',
   work: string,
-  /** SQL of the key, where the work may fail before it has set `target`. */
-  key?: string,
+  { key, target = true }: Row = {},
 ): string {
   if (!plan.letsThrough) return work
   const model = literal(plan.model)
@@ -52,7 +58,7 @@ export function lettingThrough(
       }begin
         declare exit handler for ${ends.join(', ')} resignal;
         declare exit handler for sqlexception begin end;
-        ${insertEntry(plan, { action: `'UNRECORDED'`, facts: false, lost: { operation } })}
+        ${insertEntry(plan, { action: `'UNRECORDED'`, facts: false, lost: { operation, target } })}
         set entered = true;
       end;
       begin
