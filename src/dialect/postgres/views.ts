@@ -1,5 +1,6 @@
 import { actorTypes } from '../../core/internal.ts'
 import { contextLine } from './context.ts'
+import { objectOf } from './values.ts'
 
 const line = (which: Parameters<typeof contextLine>[1]): string => contextLine('e.context', which)
 const types = actorTypes.map((type) => `'${type}'`).join(', ')
@@ -8,7 +9,7 @@ const types = actorTypes.map((type) => `'${type}'`).join(', ')
 export const trailViews: readonly string[] = [
   `create or replace view whodunit.entries as select
     e.id, e.ref, e.at, e.kind, e.action, e.model, e.target_id, e.label as target_label,
-    e.changes::json as changes,
+    (${objectOf('e.changes')})::json as changes,
     case when split_part(e.actor, ':', 1) in (${types}) then split_part(e.actor, ':', 1) end as actor_type,
     case when split_part(e.actor, ':', 1) in (${types}) then nullif(substr(e.actor, position(':' in e.actor) + 1), '') else e.actor end as actor_id,
     ${line('label')} as actor_label,
