@@ -1,4 +1,4 @@
-import { kinds, secretWords, skipMark } from '../../core/internal.ts'
+import { agentPieces, kinds, secretWords, skipMark } from '../../core/internal.ts'
 import { everySetting } from './settings.ts'
 import { baseType, nestedType } from './catalogue.ts'
 import { contextLine, contextParts, cutContext, joinLines, joinParts } from './context.ts'
@@ -287,6 +287,10 @@ export const trailFunctions: readonly string[] = [
     end loop;
     return made;
   end $$`,
+
+  // The planner puts its text in place of a call
+  `create or replace function whodunit.full_agent(stored text) returns text language sql immutable parallel safe
+  return ${agentPieces.reduce((rest, [code, piece]) => `replace(${rest}, chr(${code.charCodeAt(0)}), ${literal(piece)})`, 'stored')}`,
 
   // Malformed text, set by hand, must not fail whoever reads the trail
   `create or replace function whodunit.read_json(value text) returns jsonb
