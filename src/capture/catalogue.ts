@@ -75,6 +75,8 @@ export interface CatalogueColumn {
   readonly name: string
   /** The database's own name of the type. */
   readonly type: string
+  /** Its name as an expression may have it, where it is one that the database brings: a trigger can tell it from others. */
+  readonly builtIn?: string
   readonly form: ColumnForm
   /** Whether the type's `=` tells every two different values apart; else stored images are compared. */
   readonly exactEquality: boolean

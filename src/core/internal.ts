@@ -3,6 +3,7 @@
  * front door.
  */
 export { actorTypes, fromActorKey } from './actor.ts'
+export { agentPieces } from './agent.ts'
 export { AuditScope, currentScope, runInScope } from './context.ts'
 export type {
   AuditDatabase,

@@ -1,3 +1,4 @@
+import { fullAgent, shortAgent } from './agent.ts'
 import { actorKey, fromActorKey, toActor } from './actor.ts'
 import type { AuditContext, Origin, RequestContext } from './context.ts'
 import { maskSecrets } from './redact.ts'
@@ -46,7 +47,7 @@ export function encodeParts(context: AuditContext, skip?: string): ContextParts 
     oneLine(actor?.label ?? '', limits.label),
     oneLine(request?.ip ?? '', limits.address),
     oneLine(request?.sessionId ?? '', limits.id),
-    oneLine(request?.userAgent ?? '', limits.userAgent),
+    shortAgent(oneLine(request?.userAgent ?? '', limits.userAgent)),
     oneLine(skip ?? context.reason ?? '', limits.reason),
     origin ?? '',
     Object.keys(extra).length > 0 ? storedJson(extra) : '',
@@ -71,7 +72,7 @@ export function decodeParts(parts: { readonly [K in keyof ContextParts]: string 
       ? {
           id: parts.request ?? '',
           ...(ip ? { ip } : {}),
-          ...(userAgent ? { userAgent } : {}),
+          ...(userAgent ? { userAgent: fullAgent(userAgent) } : {}),
           ...(session ? { sessionId: session } : {}),
           ...(typeof extra['method'] === 'string' ? { method: extra['method'] } : {}),
           ...(typeof extra['path'] === 'string' ? { path: extra['path'] } : {}),

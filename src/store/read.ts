@@ -1,5 +1,6 @@
 import { type CompiledQuery, type Expression, type SelectQueryBuilder, sql, type SqlBool } from 'kysely'
 import {
+  agentPieces,
   type AuditEntry,
   AuditError,
   type FollowBatch,
@@ -166,12 +167,23 @@ function changes(read: ReadDialect, column: string): Expression<SqlBool> {
 }
 
 function anywhere(read: ReadDialect, text: string): Expression<SqlBool> {
-  const columns = ['label', 'actor', 'context', 'action', 'model', 'target_id', 'changes', 'details']
+  const column = (name: string): Expression<string | null> => sql.ref<string | null>(`e.${name}`)
+  const context = agentPieces.reduce(
+    (rest, [code, piece]) => sql<string | null>`replace(${rest}, ${code}, ${piece})`,
+    column('context'),
+  )
+  const columns = [
+    ...['label', 'actor', 'action', 'model', 'target_id', 'changes', 'details'].map(column),
+    context,
+  ]
   const escaped = JSON.stringify(text).slice(1, -1) // as it stands in JSON
-  const inside = escaped === text ? [] : ['context', 'changes', 'details'].map((column) => [column, escaped])
-  const places = [...columns.map((column) => [column, text]), ...inside]
+  const inside =
+    escaped === text
+      ? []
+      : [context, column('changes'), column('details')].map((item) => [item, escaped] as const)
+  const places = [...columns.map((item) => [item, text] as const), ...inside]
   return sql<SqlBool>`(${sql.join(
-    places.map(([column, part]) => read.contains(sql.ref<string | null>(`e.${column}`), part!)),
+    places.map(([item, part]) => read.contains(item, part)),
     sql` or `,
   )})`
 }

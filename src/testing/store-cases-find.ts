@@ -114,6 +114,21 @@ export function findCases({ test, expect }: StoreCases): void {
       expect(entries.map(({ target }) => target?.id)).toEqual([title])
     })
 
+  test('shows the user agent as it came, and finds its text, however it is stored', async (world) => {
+    const { audit, query, plain, at, view } = world
+    const userAgent =
+      'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36 Odd/7'
+    await audit.withContext({ request: { id: 'agent', userAgent } }, async () => {
+      await query(`insert into item values (${at(1)}, 'x')`, ['by agent'])
+    })
+    const { entries } = await audit.entries.find({ text: 'like gecko) chrome/141.0.0.0 safari/537.36 odd' })
+    expect(entries.map(({ target, request }) => [target?.id, request?.userAgent])).toEqual([
+      ['by agent', userAgent],
+    ])
+    const [row] = await plain(`select user_agent from ${view('entries')} where request_id = 'agent'`)
+    expect(row?.['user_agent']).toEqual(userAgent)
+  })
+
   test('refuses a filter with a NUL as a filter, not as an error of the database', async ({ audit }) => {
     for (const filter of [
       { text: 'a\u0000b' },

@@ -1,7 +1,11 @@
-import { actorTypes } from '../../core/internal.ts'
+import { actorTypes, agentPieces } from '../../core/internal.ts'
 import { contextLine } from './entry.ts'
 
 const line = (which: Parameters<typeof contextLine>[1]): string => contextLine('e.context', which)
+const agent = agentPieces.reduce(
+  (rest, [code, piece]) => `replace(${rest}, char(${code.charCodeAt(0)} using utf8mb4), '${piece}')`,
+  line('userAgent'),
+)
 const types = actorTypes.map((type) => `'${type}'`).join(', ')
 const actorType = `substring_index(e.actor, ':', 1)`
 /** A member of `details`; NULL where the text is not JSON. */
@@ -21,13 +25,13 @@ export const views: Readonly<Record<string, string>> = {
     if(${actorType} in (${types}), nullif(substr(e.actor, locate(':', e.actor) + 1), ''), e.actor) as actor_id,
     ${line('label')} as actor_label,
     e.subject, e.tenant, e.request_id,
-    ${line('ip')} as ip, ${line('userAgent')} as user_agent, ${line('session')} as session_id, ${line('reason')} as reason,
+    ${line('ip')} as ip, ${agent} as user_agent, ${line('session')} as session_id, ${line('reason')} as reason,
     e.category, ifnull(e.severity, 'info') as severity,
     ifnull(${line('origin')}, 'sql') as origin,
     if(ifnull(e.joined, 1), ifnull(e.xid, e.id), null) as tx,
     if(coalesce(e.actor, e.request_id, e.tenant, e.context) is null, null, json_merge_patch(
       ${known(`'actor', e.actor, 'label', ${line('label')}, 'request', e.request_id, 'tenant', e.tenant, 'ip', ${line('ip')},
-      'session', ${line('session')}, 'userAgent', ${line('userAgent')}, 'reason', ${line('reason')}`)},
+      'session', ${line('session')}, 'userAgent', ${agent}, 'reason', ${line('reason')}`)},
       ${object(line('extra'))})) as context,
     json_merge_patch(${object('e.details')}, ${known(`'role', e.role, 'application', e.application, 'address', e.address, 'about', e.about`)}) as details
   from whodunit_entry e`,

@@ -3,7 +3,7 @@ import type { BackfillDialect, RunSql } from '../dialect.ts'
 import { baseType } from './catalogue.ts'
 import { literal, name, table } from './quote.ts'
 import { settings as printing } from './settings.ts'
-import { constants, factsOf, keyText, wholeRow } from './values.ts'
+import { constants, factsOf, keyText, joinedByOperators, wholeRow } from './values.ts'
 
 /** Where a backfill of one table stands. */
 interface Cursor {
@@ -167,7 +167,7 @@ function entryOf(plan: TablePlan, given: number): Record<string, string> {
     model: literal(plan.model),
     target_id: target!,
     ...(label ? { label } : {}),
-    changes: `${wholeRow(plan, 'new', 't').join(' || ')} || '}'`,
+    changes: joinedByOperators(wholeRow(plan, 'new', 't')),
     ...(subject ? { subject } : {}),
     ...constants(plan),
     ...(Object.fromEntries(context) as Record<string, string>),

@@ -1,13 +1,24 @@
 import type { TablePlan } from '../../capture/plan.ts'
 import { skipMark } from '../../core/internal.ts'
-import { connectionLines, contextPart } from './context.ts'
+import { connectionLines, contextParts, longestContext } from './context.ts'
 import { storedKeySql } from './key.ts'
 import { dollarQuote, literal, name, table } from './quote.ts'
 import { pinned } from './settings.ts'
 import { comparable, functionName, inBulk, triggerNames } from './triggers.ts'
 import { generic, whatIsKnown } from './unplanned.ts'
 import { letThrough, letThroughVariables } from './unrecorded.ts'
-import { changedColumn, constants, differs, factsOf, keyText, type RowFacts, wholeRow } from './values.ts'
+import {
+  changedColumn,
+  constants,
+  differs,
+  factsOf,
+  joinedByCalls,
+  joinedByOperators,
+  keyText,
+  type RowFacts,
+  whereTypesHold,
+  wholeRow,
+} from './values.ts'
 
 export function captureText(plan: TablePlan): string {
   return comparable(functionBody(plan), triggerNames(plan))
@@ -35,12 +46,13 @@ function functionBody(plan: TablePlan): string {
   return `
 declare
   context text := current_setting('whodunit.context', true);
-  action text;
-  changes text := '';  -- a JSON object, not yet closed; a change of these columns makes an entry
-${plan.columns.some(({ ignored }) => ignored) ? `  ignored text := '';  -- of these alone it does not\n` : ''}  target text;
+  action text;  -- NULL for UPDATE
+  changes text;  -- a change of these columns makes an entry
+${plan.columns.some(({ ignored }) => ignored) ? `  ignored text;  -- of these alone it does not\n` : ''}  target text;
   moved text;
   label text;
   subject text;
+  parts text[];
   actor text;
   request text;
   tenant text;
@@ -61,8 +73,7 @@ ${actions.truncate ? truncated(plan) : nothing}
   exception when others then  -- a column was added, renamed, dropped or retyped
 ${indent(unplanned(plan).split('\n'))}
   end;
-  ${requireReason(plan)}changes := changes || '}';
-  ${insertOne(plan)}
+  ${requireReason(plan)}${insertOne(plan)}
   return null;
 ${letThrough(plan)}end`
 }
@@ -76,13 +87,12 @@ elsif tg_op = 'DELETE' then
   action := 'DELETE';
   ${generic(plan, 'old', 'old')}
 elsif tg_op = 'UPDATE' then
-  action := 'UPDATE';
   ${generic(plan, 'old', 'new')}
   ${insertMoved(plan, 'target', 'moved')}
 else
   raise;
 end if;
-if changes = '' then
+if changes is null then
   return null;
 end if;`
   // one record would have no type that its columns could be found by, so the rows are looked at where they are
@@ -95,7 +105,6 @@ end if;`
   for changes, target in execute whodunit.any_sql(tg_relid, '${action === 'CREATE' ? 'INSERT' : 'DELETE'}', ${whatIsKnown(plan)}, present,
     ${literal(`(select * from ${rows} offset 0) o cross join lateral (select o.*) n`)})
   loop
-    changes := changes || '}';
     target := ${storedKeySql('target')};
     ${insertOne(plan)}
   end loop;
@@ -118,7 +127,7 @@ end if;`,
 /** One row with values that stand in variables. */
 function insertOne(plan: TablePlan): string {
   return insertEntry({
-    action: 'action',
+    action: `coalesce(action, 'UPDATE')`,
     model: literal(plan.model),
     ...(plan.key.length > 0 ? { target_id: 'target' } : {}),
     ...(plan.label.length > 0 ? { label: 'label' } : {}),
@@ -152,16 +161,20 @@ function insertMoved(plan: TablePlan, from: string, to: string): string {
 /** The columns of the context, as {@link prepareContext} leaves their values. */
 const stored = { actor: 'actor', request_id: 'request', tenant: 'tenant', context: 'context' }
 
-/** Takes the context apart; in place of none, it says where the connection comes from. */
+/**
+ * Takes the context apart; in place of none, it says where the connection comes from. By as few calls as can be: each
+ * costs a transaction that writes one row more than any work that it does.
+ */
 function prepareContext(plan: TablePlan): string {
   return `if context <> '' then
-    if context like '${skipMark}%' then
-      ${skipped(plan)}
+    if context like '${skipMark}%' or octet_length(context) > ${longestContext} then
+      ${unusual(plan)}
     end if;
-    actor := ${contextPart('context', 1)};
-    request := ${contextPart('context', 2)};
-    tenant := ${contextPart('context', 3)};
-    context := ${contextPart('context', 4)};
+    parts := ${contextParts('context')};
+    actor := parts[1];
+    request := parts[2];
+    tenant := parts[3];
+    context := parts[4];
   else
     context := ${connectionLines(plan.addresses)};
   end if;`
@@ -173,11 +186,16 @@ function requireReason(plan: TablePlan): string {
   return plan.letsThrough ? `refused := true;\n  ${require}refused := false;\n  ` : require
 }
 
-function skipped(plan: TablePlan): string {
-  if (!plan.allowSkip)
-    return `context := substr(context, ${skipMark.length + 1});  -- the policy forbids to skip`
-  return `perform whodunit.capture_skip(${literal(plan.model)}, context);
-      return null;`
+/** A context that says to skip, or one that is too long. */
+function unusual(plan: TablePlan): string {
+  const skips = plan.allowSkip
+    ? `perform whodunit.capture_skip(${literal(plan.model)}, context);
+        return null;`
+    : `context := substr(context, ${skipMark.length + 1});  -- the policy forbids to skip`
+  return `if context like '${skipMark}%' then
+        ${skips}
+      end if;
+      context := whodunit.cut_context(context);`
 }
 
 function truncated(plan: TablePlan): string {
@@ -194,7 +212,7 @@ function wholeTable(plan: TablePlan, side: 'new' | 'old', action: string, from: 
       model: literal(plan.model),
       ...(target ? { target_id: target } : {}),
       ...(label ? { label } : {}),
-      changes: `${wholeRow(plan, side, 'r').join(' || ')} || '}'`,
+      changes: whereTypesHold(plan.columns, 'r', joinedByOperators(wholeRow(plan, side, 'r'))),
       ...(subject ? { subject } : {}),
       ...constants(plan),
     },
@@ -220,55 +238,50 @@ function update(plan: TablePlan): string {
     const isKey = plan.key.some((key) => key.name === column.name)
     if (column.virtual || !(column.recorded || isKey)) continue
     const into = column.ignored ? 'ignored' : 'changes'
-    lines.push(`if ${differs(column, `old.${name(column.name)}`, `new.${name(column.name)}`)} then`)
-    if (column.recorded)
-      lines.push(
-        `  ${into} := ${into} || case when ${into} = '' then '{' else ',' end || ${changedColumn(plan, column)};`,
-      )
+    const differ = differs(column, `old.${name(column.name)}`, `new.${name(column.name)}`)
+    lines.push(`if ${whereTypesHold([column], 'new', differ)} then`)
+    if (column.recorded) lines.push(`  ${into} := concat(${into}, ${changedColumn(plan, column)});`)
     if (isKey) lines.push(plan.key.length === 1 ? `  ${keyMoved}` : `  moved := '';`)
     lines.push('end if;')
   }
   if (plan.key.length > 1) lines.push(`if moved is not null then`, `  ${keyMoved}`, `end if;`)
   lines.push(
-    `if changes = '' then`,
+    `if changes is null then`,
     `  return null;`,
     `end if;`,
-    `action := ${actionOfUpdate(plan)};`,
-    ...notRecorded(plan),
-    ...(plan.columns.some(({ ignored }) => ignored)
-      ? [`changes := changes || coalesce(',' || nullif(substr(ignored, 2), ''), '');`]
-      : []),
+    ...kindOfUpdate(plan),
+    ...(plan.columns.some(({ ignored }) => ignored) ? [`changes := concat(changes, ignored);`] : []),
     ...(target ? [`target := ${target};`] : []),
     ...afterwards(factsOf(plan, 'new')),
   )
   return indent(lines)
 }
 
-function actionOfUpdate({ softDelete }: TablePlan): string {
-  if (!softDelete) return `'UPDATE'`
-  const column = name(softDelete.name)
-  return `case when old.${column} is null and new.${column} is not null then 'SOFT_DELETE' when old.${column} is not null and new.${column} is null then 'RESTORE' else 'UPDATE' end`
-}
-
-/** Of updates, which with a soft delete are of three kinds, the policy may leave out some. */
-function notRecorded({ softDelete, actions }: TablePlan): string[] {
+/** With a soft delete, updates are of three kinds, of which the policy may leave out some. */
+function kindOfUpdate({ softDelete, actions }: TablePlan): string[] {
   if (!softDelete) return []
-  const left = Object.entries({
-    UPDATE: actions.update,
-    SOFT_DELETE: actions.softDelete,
-    RESTORE: actions.restore,
-  })
-    .filter(([, does]) => !does)
-    .map(([action]) => literal(action))
-  return left.length > 0 ? [`if action in (${left.join(', ')}) then return null; end if;`] : []
+  const column = name(softDelete.name)
+  const kinds = [
+    [`old.${column} is null and new.${column} is not null`, 'SOFT_DELETE', actions.softDelete],
+    [`old.${column} is not null and new.${column} is null`, 'RESTORE', actions.restore],
+  ] as const
+  return [
+    ...kinds.map(
+      ([condition, action, does], index) =>
+        `${index > 0 ? 'els' : ''}if ${condition} then ${does ? `action := '${action}'` : 'return null'};`,
+    ),
+    ...(actions.update ? [] : ['else return null;']),
+    'end if;',
+  ]
 }
 
 function oneRow(plan: TablePlan, side: 'new' | 'old', action: string): string {
   const facts = factsOf(plan, side)
   return indent([
     `action := '${action}';`,
-    ...wholeRow(plan, side, side).map(
-      (piece, index) => `changes := ${index > 0 ? 'changes || ' : ''}${piece};`,
+    ...joinedByCalls(wholeRow(plan, side, side)).map(
+      (piece, index) =>
+        `changes := ${index > 0 ? `changes || ${piece}` : whereTypesHold(plan.columns, side, piece)};`,
     ),
     ...(plan.columns.some(({ recorded }) => recorded) ? [] : ['return null;']),
     ...(facts.target ? [`target := ${facts.target};`] : []),

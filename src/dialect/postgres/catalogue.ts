@@ -76,6 +76,7 @@ async function readColumns(
 ): Promise<Map<string, CatalogueColumn[]>> {
   const rows = await run(
     `select a.attrelid::text as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type, b.typname as base,
+       case when t.typtype = 'b' and t.typnamespace = 'pg_catalog'::regnamespace then t.typname end as built_in,
        ${nestedType} as nested,
        (select case when e.typtype = 'e' then 'enum' else e.typname end from pg_type e where e.oid = ${elementType}) as element,
        (select e.typtype = 'e' or e.typname in ${settledTypes} from pg_type e where e.oid = ${elementType}) as settled,
@@ -114,6 +115,7 @@ function toColumn(row: SqlRow): CatalogueColumn {
   return {
     name: String(row['name']),
     type: String(row['type']),
+    ...(row['built_in'] === null ? {} : { builtIn: String(row['built_in']) }),
     form,
     exactEquality: exact.has(element) || (texts.has(element) && row['deterministic'] === true),
     unbounded:

@@ -7,9 +7,20 @@ const line = lineSeparator === '\n' ? `e'\\n'` : lineSeparator
 export const joinParts = (parts: string): string => `concat_ws(${part}, ${parts})`
 export const joinLines = (lines: string): string => `concat_ws(${line}, ${lines})`
 
-/** A part of the context that travels, as it is stored: too long a text must not fail the application's write. */
-export function contextPart(context: string, which: 1 | 2 | 3 | 4): string {
-  return `left(nullif(split_part(${context}, ${part}, ${which}), ''), ${which === 4 ? 20_000 : 200})`
+/** Bytes of a context that is stored as it is: each of its parts then fits an index. A longer one is cut before. */
+export const longestContext = 2_500
+
+/** The parts of the context that travels, as they are stored: an array, with NULL for an empty part. */
+export function contextParts(context: string): string {
+  return `string_to_array(${context}, ${part}, '')`
+}
+
+/** A context with each of its parts cut: too long a text must not fail the application's write. */
+export function cutContext(context: string): string {
+  const parts = [1, 2, 3, 4].map(
+    (which) => `left(split_part(${context}, ${part}, ${which}), ${which === 4 ? 20_000 : 200})`,
+  )
+  return joinParts(parts.join(', '))
 }
 
 /** The line of a stored context, as SQL. Total: text of any form has an answer. */
@@ -19,8 +30,12 @@ export function contextLine(context: string, which: (typeof restLines)[number]):
 
 /** What stands for the context of a write that came with none: the connection's address and program. */
 export function connectionLines(withAddress: boolean): string {
-  const places = { ip: '%s', userAgent: '%s', origin: 'sql' }
-  const lines = restLines.map((name) => places[name as keyof typeof places] ?? '').join('\\n')
-  const address = withAddress ? 'host(inet_client_addr())' : 'null'
-  return `format(e'${lines}', ${address}, current_setting('application_name'))`
+  const open = `', `,
+    shut = `, e'`
+  const lines: Partial<Record<(typeof restLines)[number], string>> = {
+    ...(withAddress ? { ip: `${open}inet_client_addr()${shut}` } : {}),
+    userAgent: `${open}current_setting('application_name')${shut}`,
+    origin: 'sql',
+  }
+  return `concat(e'${restLines.map((name) => lines[name] ?? '').join('\\n')}')`
 }

@@ -1,27 +1,34 @@
-import { kinds, secretWords, skipMark } from '../../core/internal.ts'
+import { agentPieces, kinds, secretWords, skipMark } from '../../core/internal.ts'
 import { everySetting } from './settings.ts'
 import { baseType, nestedType } from './catalogue.ts'
-import { contextLine, contextPart, joinLines, joinParts } from './context.ts'
+import { contextLine, contextParts, cutContext, joinLines, joinParts } from './context.ts'
 import { storedKeySql } from './key.ts'
 import { literal } from './quote.ts'
+import { storedChanges } from './values.ts'
 import { halves, monthsAhead } from './trail.ts'
 import { letThroughFunction } from './unrecorded.ts'
 
 const pinned = `set search_path = pg_catalog, pg_temp`
 
-/** The built-in secret names as they show in a text that has lost everything but letters and digits. */
-const secretPattern = literal(secretWords.map((word) => word.replaceAll(' ', '')).join('|'))
+/** The built-in secret names as they show in a text that has lost everything but letters and digits; none holds another. */
+const stems = secretWords
+  .map((word) => word.replaceAll(' ', ''))
+  .filter((word, _, all) => !all.some((other) => other !== word && word.includes(other)))
+const secretPatterns = `array[${stems.map((stem) => literal(`%${stem}%`)).join(', ')}]`
 
 /**
  * The trail's own functions. They hold no state, so every migrate replaces them when their text has changed. Those that
  * write run as the owner: nobody else has rights on the table.
  */
 export const trailFunctions: readonly string[] = [
+  `create or replace function whodunit.cut_context(context text) returns text
+  language sql immutable ${pinned} as $$ select ${cutContext('context')} $$`,
+
   // One SKIPPED entry a transaction and table
   `create or replace function whodunit.capture_skip(about_model text, given text) returns void
   language plpgsql security definer ${pinned} as $$
   declare
-    text text := substr(given, ${skipMark.length + 1});
+    who text[] := ${contextParts(`whodunit.cut_context(substr(given, ${skipMark.length + 1}))`)};
     marker text := txid_current()::text || ' ' || about_model || e'\\n';
     -- local: forgotten at commit, and undone together with the entry by a rollback to a savepoint
     known text := coalesce(current_setting('whodunit.skipped', true), '');
@@ -29,8 +36,7 @@ export const trailFunctions: readonly string[] = [
     if position(marker in known) > 0 then return; end if;
     perform set_config('whodunit.skipped', known || marker, true);
     insert into whodunit.change (kind, action, model, actor, request_id, tenant, context)
-    values ('change', 'SKIPPED', about_model, ${contextPart('text', 1)}, ${contextPart('text', 2)}, ${contextPart('text', 3)},
-      ${contextPart('text', 4)});
+    values ('change', 'SKIPPED', about_model, who[1], who[2], who[3], who[4]);
   end $$`,
 
   letThroughFunction(pinned),
@@ -79,18 +85,27 @@ export const trailFunctions: readonly string[] = [
   end $$`,
 
   // The exact text where nothing in it is secret; masked as a whole where it cannot be read. To read it costs, so first
-  // it is looked for words that could make a name secret, in whatever way it is written
+  // it is looked for words that could make a name secret, in whatever way it is written: separators inside of a name
+  // are taken out, the usual ones by calls that cost little, others only where there are any. One pattern for all words
+  // would cost ten times as much
   `create or replace function whodunit.redact_json(value text, names text[]) returns text
   language plpgsql immutable ${pinned} as $$
   declare
-    squeezed text := lower(translate(value, e' !"#$%&''()*+,-./:;<=>?@[\\\\]^_\\x60{|}~\\t\\n\\r', ''));
+    other_separators text := e'(\\\\\\\\[\\\\\\\\/"bfnrt]|[^a-z0-9])+';
+    squeezed text := lower(replace(replace(replace(replace(value, '_', ''), '-', ''), '.', ''), ' ', ''));
+    suspicious bool;
     plain jsonb;
     masked jsonb;
   begin
-    if value is null or (squeezed !~ ${secretPattern} and position(chr(92) || 'u' in value) = 0
-      and octet_length(value) = length(value) and cardinality(names) = 0) then
-      return value;
+    if value is null then return null; end if;
+    if squeezed ~ e'\\\\\\\\|[a-z0-9][^a-z0-9"]+[a-z0-9]' then
+      squeezed := regexp_replace(squeezed, other_separators, '', 'g');
     end if;
+    suspicious := squeezed like any (${secretPatterns}) or position(e'\\\\u' in value) > 0;
+    if cardinality(names) > 0 and not suspicious then
+      suspicious := squeezed like any (select '%' || regexp_replace(lower(name), other_separators, '', 'g') || '%' from unnest(names) as name);
+    end if;
+    if not suspicious then return value; end if;
     -- jsonb takes neither NUL nor half a character, which json may hold
     plain := regexp_replace(value, e'(?<!\\\\\\\\)((\\\\\\\\\\\\\\\\)*)\\\\\\\\u(0000|d[89a-f][0-9a-f]{2})', e'\\\\1', 'gi')::jsonb;
     masked := whodunit.mask_json(plain, array(select lower(name) from unnest(names) as name));
@@ -171,9 +186,9 @@ export const trailFunctions: readonly string[] = [
           end;
       end loop;
       differs := format('row(n.%1$s)::record operator(pg_catalog.*<>) row(o.%1$s)::record', c.quoted);
-      pieces := pieces || format('case when %s then %L || json_build_array(%s, %s)::text end',
+      pieces := pieces || format('case when %s then %L || json_build_array(%s, %s)::text else '''' end',
         case when operation = 'UPDATE' then differs else 'true' end,
-        to_json(c.name)::text || ':',
+        ',' || to_json(c.name)::text || ':',
         case when operation = 'INSERT' then 'null' else sides[1] end,
         case when operation = 'DELETE' then 'null' else sides[2] end);
       if not c.name = any(ignored) then
@@ -182,7 +197,7 @@ export const trailFunctions: readonly string[] = [
     end loop;
     -- a key that this transaction cannot see is no key to it
     if cardinality(keys) <> cardinality(array_remove(keys, null)) then keys := '{}'; new_keys := '{}'; end if;
-    return format('select case when %s then ''{'' || array_to_string(array[%s]::text[], '','') else '''' end, %s, nullif(%s, %s) from %s',
+    return format('select case when %s then array_to_string(array[%s]::text[], '''') end, %s, nullif(%s, %s) from %s',
       case when operation = 'UPDATE' then coalesce(nullif(array_to_string(counted, ' or '), ''), 'false') else 'true' end,
       array_to_string(pieces, ','), whodunit.key_sql(keys), whodunit.key_sql(new_keys), whodunit.key_sql(keys), source);
   end $$`,
@@ -229,7 +244,7 @@ export const trailFunctions: readonly string[] = [
     end if;
     insert into whodunit.entry (ref, at, kind, action, model, target_id, label, changes, subject, category, severity, about, details,
       actor, request_id, tenant, context, joined)
-    select ref, coalesce(at, clock_timestamp()), kind, action, model, target_id, label, changes, subject, category, severity, about,
+    select ref, coalesce(at, clock_timestamp()), kind, action, model, target_id, label, ${storedChanges('changes')}, subject, category, severity, about,
       details, actor, request_id, tenant, context, record.joined
     from rows from (json_to_recordset(entries) as (ref text, at timestamptz, kind text, action text, model text, target_id text,
       label text, changes text, subject text, category text, severity text, about text, details text, actor text, request_id text,
@@ -275,6 +290,10 @@ export const trailFunctions: readonly string[] = [
     end loop;
     return made;
   end $$`,
+
+  // The planner puts its text in place of a call
+  `create or replace function whodunit.full_agent(stored text) returns text language sql immutable parallel safe
+  return ${agentPieces.reduce((rest, [code, piece]) => `replace(${rest}, chr(${code.charCodeAt(0)}), ${literal(piece)})`, 'stored')}`,
 
   // Malformed text, set by hand, must not fail whoever reads the trail
   `create or replace function whodunit.read_json(value text) returns jsonb

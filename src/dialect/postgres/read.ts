@@ -13,6 +13,7 @@ import { lineSeparator, restLines } from '../../core/internal.ts'
 import type { ReadDialect, TrailTables } from '../dialect.ts'
 import { storedKey } from './key.ts'
 import { literal, name, table } from './quote.ts'
+import { objectOf } from './values.ts'
 
 const db = new Kysely<TrailTables>({
   dialect: {
@@ -28,7 +29,7 @@ const moment = (micros: string): RawBuilder<unknown> =>
   sql`(timestamptz 'epoch' + ${micros}::bigint * interval '1 microsecond')`
 
 const plain = [
-  'kind', 'action', 'model', 'target_id', 'label', 'changes', 'actor', 'request_id', 'tenant', 'context',
+  'kind', 'action', 'model', 'target_id', 'label', 'actor', 'request_id', 'tenant', 'context',
   'subject', 'category', 'severity', 'ref', 'about', 'details', 'role', 'joined',
 ] // prettier-ignore
 
@@ -39,6 +40,7 @@ export const read: ReadDialect = {
     sql`e.id::text`.as('id'),
     sql`(extract(epoch from e.at) * 1000000)::bigint::text`.as('at'),
     sql`e.xid::text`.as('xid'),
+    sql.raw(objectOf('e.changes')).as('changes'),
     ...plain.map((of) => sql`e.${sql.raw(of)}`.as(of)),
   ] as unknown as readonly Expression<unknown>[],
   // the plain bound beside the pair lets the planner leave out partitions

@@ -33,16 +33,13 @@ export function differs(column: PlannedColumn, before: string, after: string): s
 /** Bytes of a text whose type bounds it, at most: a `varchar(9999)`. */
 const longestBounded = 40_000
 
-/** Of an integer, the same. It takes no other type: a column that was given one since is found out. */
-const integers: Readonly<Record<string, string>> = { smallint: 'int2up', integer: 'int4up' }
-
 /** The value as an expression that `json_build_array` and `to_json` print as the trail wants it. */
 function json(plan: TablePlan, column: PlannedColumn, value: string): string {
   if (column.redaction === 'mask') return `case when ${value} is not null then '{"$":"masked"}'::json end`
   if (column.redaction === 'hash') {
     return `case when ${value} is not null then json_build_object('$', 'hash', 'v', whodunit.hash(${value}::text)) end`
   }
-  if (column.form === 'native') return column.type in integers ? `${integers[column.type]}(${value})` : value
+  if (column.form === 'native') return value
   const text = column.form === 'text' ? value : `${value}::text`
   const open =
     column.form === 'json'
@@ -54,32 +51,88 @@ function json(plan: TablePlan, column: PlannedColumn, value: string): string {
   return `case when octet_length(${text}) > ${plan.maxValueBytes} then json_build_object('$', 'cut', 'length', length(${text})) else to_json(${open}) end`
 }
 
-/** Arguments that one call takes at most, columns that make it up. */
-const columnsInCall = 49
+/**
+ * Changes are stored open, `,"column":[before,after]` for each column, so that a trigger only has to append. This is the
+ * object that they stand for.
+ */
+export function objectOf(changes: string): string {
+  return `'{' || substr(${changes}, 2) || '}'`
+}
+
+/** The text of an object as it is stored. */
+export function storedChanges(object: string): string {
+  return `',' || left(substr(btrim(${object}, e' \\t\\n\\r'), 2), -1)`
+}
+
+/** Types whose texts need no escape in JSON. */
+const unescaped =
+  /^(int[248]|oid|numeric|uuid|bool|date|timestamp|timestamptz|time|timetz|interval|inet|cidr|macaddr|macaddr8|bit|varbit)$/
+
+/** The value as JSON text, `null` for NULL. To join texts costs a third of what the functions for JSON do. */
+function jsonText(plan: TablePlan, column: PlannedColumn, value: string): string {
+  const plain = column.redaction === 'keep' && !column.unbounded && unescaped.test(column.builtIn ?? '')
+  if (!plain) return `coalesce(to_json(${json(plan, column, value)})::text, 'null')`
+  return column.form === 'native'
+    ? `coalesce(${value}::text, 'null')`
+    : `coalesce('"' || ${value}::text || '"', 'null')`
+}
 
 /**
- * `{"column":[null,value],...` of a new row, `[value,null]` of one that is gone, not yet closed: as expressions to be
- * joined. One call of `concat` for many columns costs less than as many operators.
+ * `,"column":[null,value]` for each column of a new row, `[value,null]` of one that is gone: as expressions to be joined.
  */
 export function wholeRow(plan: TablePlan, side: 'new' | 'old', row: string): readonly string[] {
   const recorded = plan.columns.filter((column) => column.recorded)
-  const calls = recorded.length === 0 ? [`'{'`] : []
-  for (let start = 0; start < recorded.length; start += columnsInCall) {
-    const pieces = recorded.slice(start, start + columnsInCall).flatMap((column, index) => {
-      const before = start + index === 0 ? '{' : side === 'new' ? '],' : ',null],'
-      const head = literal(`${before}${JSON.stringify(column.name)}:[${side === 'new' ? 'null,' : ''}`)
-      return [head, `coalesce(to_json(${json(plan, column, `${row}.${name(column.name)}`)})::text, 'null')`]
-    })
-    const last = start + columnsInCall >= recorded.length
-    calls.push(`concat(${[...pieces, ...(last ? [side === 'new' ? `']'` : `',null]'`] : [])].join(', ')})`)
-  }
-  return calls
+  if (recorded.length === 0) return [`''`]
+  const pieces = recorded.flatMap((column, index) => {
+    const before = index === 0 ? ',' : side === 'new' ? '],' : ',null],'
+    const head = literal(`${before}${JSON.stringify(column.name)}:[${side === 'new' ? 'null,' : ''}`)
+    return [head, jsonText(plan, column, `${row}.${name(column.name)}`)]
+  })
+  return [...pieces, side === 'new' ? `']'` : `',null]'`]
 }
 
-/** `"column":[before,after]` */
+/** Arguments that one call takes at most, and terms that are joined before expressions get too deep. */
+const piecesAtOnce = 98
+
+/** For one row: a call costs less than as many operators, each of which is prepared anew in each transaction. */
+export const joinedByCalls = (pieces: readonly string[]): readonly string[] =>
+  inGroups(pieces).map((group) => `concat(${group.join(', ')})`)
+
+/** For many rows: each operator costs a fraction of an argument of a call. */
+export const joinedByOperators = (pieces: readonly string[]): string =>
+  inGroups(pieces)
+    .map((group) => `(${group.join(' || ')})`)
+    .join(' || ')
+
+function inGroups(pieces: readonly string[]): readonly (readonly string[])[] {
+  const count = Math.ceil(pieces.length / piecesAtOnce)
+  return Array.from({ length: count }, (_, index) =>
+    pieces.slice(index * piecesAtOnce, (index + 1) * piecesAtOnce),
+  )
+}
+
+/**
+ * The expression, which is not even prepared where a column has another type than at the time of migrate. The condition
+ * is folded away before anything is run.
+ */
+export function whereTypesHold(columns: readonly PlannedColumn[], row: string, expression: string): string {
+  const checks = columns.flatMap((column) => {
+    if (!column.builtIn) return []
+    const value = `${row}.${name(column.name)}`
+    const isList = column.builtIn.startsWith('_')
+    return isList
+      ? [`${value} = null::${name(column.builtIn)}`]
+      : [`array[${value}] = null::${name(column.builtIn)}[]`]
+  })
+  return checks.length === 0
+    ? expression
+    : `(case when false and ${checks.join(' and ')} then null else ${expression} end)`
+}
+
+/** `,"column":[before,after]`, as arguments of `concat`. */
 export function changedColumn(plan: TablePlan, column: PlannedColumn): string {
   const [before, after] = ['old', 'new'].map((row) => json(plan, column, `${row}.${name(column.name)}`))
-  return `${literal(`${JSON.stringify(column.name)}:`)} || json_build_array(${before}, ${after})::text`
+  return `${literal(`,${JSON.stringify(column.name)}:`)}, json_build_array(${before}, ${after})`
 }
 
 function secretNames(plan: TablePlan): string {

@@ -1,29 +1,31 @@
 import { actorTypes } from '../../core/internal.ts'
 import { contextLine } from './context.ts'
+import { objectOf } from './values.ts'
 
 const line = (which: Parameters<typeof contextLine>[1]): string => contextLine('e.context', which)
+const agent = `whodunit.full_agent(${line('userAgent')})`
 const types = actorTypes.map((type) => `'${type}'`).join(', ')
 
 /** The public, stable reading of the trail for people who read with SQL (docs/sql.md). */
 export const trailViews: readonly string[] = [
   `create or replace view whodunit.entries as select
     e.id, e.ref, e.at, e.kind, e.action, e.model, e.target_id, e.label as target_label,
-    e.changes::json as changes,
+    (${objectOf('e.changes')})::json as changes,
     case when split_part(e.actor, ':', 1) in (${types}) then split_part(e.actor, ':', 1) end as actor_type,
     case when split_part(e.actor, ':', 1) in (${types}) then nullif(substr(e.actor, position(':' in e.actor) + 1), '') else e.actor end as actor_id,
     ${line('label')} as actor_label,
     e.subject, e.tenant, e.request_id,
-    ${line('ip')} as ip, ${line('userAgent')} as user_agent, ${line('session')} as session_id, ${line('reason')} as reason,
+    ${line('ip')} as ip, ${agent} as user_agent, ${line('session')} as session_id, ${line('reason')} as reason,
     e.category, coalesce(e.severity, 'info') as severity,
     coalesce(${line('origin')}, 'sql') as origin,
     case when coalesce(e.joined, true) then e.xid end as tx,
     case when coalesce(e.actor, e.request_id, e.tenant) is not null or ${line('origin')} <> 'sql' or ${line('reason')} is not null then
       jsonb_strip_nulls(jsonb_build_object('actor', e.actor, 'label', ${line('label')}, 'request', e.request_id, 'tenant', e.tenant,
-        'ip', ${line('ip')}, 'session', ${line('session')}, 'userAgent', ${line('userAgent')}, 'reason', ${line('reason')}))
+        'ip', ${line('ip')}, 'session', ${line('session')}, 'userAgent', ${agent}, 'reason', ${line('reason')}))
       || coalesce(whodunit.read_json(${line('extra')}), '{}') end as context,
     coalesce(whodunit.read_json(e.details), '{}') || jsonb_strip_nulls(jsonb_build_object(
       'role', e.role, 'about', e.about,
-      'application', case when e.request_id is null and ${line('origin')} = 'sql' then ${line('userAgent')} end,
+      'application', case when e.request_id is null and ${line('origin')} = 'sql' then ${agent} end,
       'address', case when e.request_id is null and ${line('origin')} = 'sql' then ${line('ip')} end)) as details
   from whodunit.entry e`,
 

@@ -1,7 +1,11 @@
-import { actorTypes } from '../../core/internal.ts'
+import { actorTypes, agentPieces } from '../../core/internal.ts'
 import { contextLine } from './lines.ts'
 
 const line = (which: Parameters<typeof contextLine>[1]): string => contextLine('e.context', which)
+const agent = agentPieces.reduce(
+  (rest, [code, piece]) => `replace(${rest}, char(${code.charCodeAt(0)}), '${piece}')`,
+  line('userAgent'),
+)
 const types = actorTypes.map((type) => `'${type}'`).join(', ')
 const type = `substr(e.actor, 1, instr(e.actor, ':') - 1)`
 const iso = (millis: string): string => `strftime('%Y-%m-%dT%H:%M:%fZ', ${millis} / 1000.0, 'unixepoch')`
@@ -23,14 +27,14 @@ const views: readonly string[] = [
     case when ${type} in (${types}) then nullif(substr(e.actor, instr(e.actor, ':') + 1), '') else e.actor end as actor_id,
     ${line('label')} as actor_label,
     e.subject, e.tenant, e.request_id,
-    ${line('ip')} as ip, ${line('userAgent')} as user_agent, ${line('session')} as session_id, ${line('reason')} as reason,
+    ${line('ip')} as ip, ${agent} as user_agent, ${line('session')} as session_id, ${line('reason')} as reason,
     e.category, coalesce(e.severity, 'info') as severity,
     coalesce(${line('origin')}, 'sql') as origin,
     case when coalesce(e.joined, 1) then e.tx end as tx,
     case when coalesce(e.actor, e.request_id, e.tenant, e.context) is not null then
       json_patch(${readJson(line('extra'))}, json_object('actor', cast(e.actor as text), 'label', ${line('label')},
         'request', cast(e.request_id as text), 'tenant', cast(e.tenant as text), 'ip', ${line('ip')}, 'session', ${line('session')},
-        'userAgent', ${line('userAgent')}, 'reason', ${line('reason')})) end as context,
+        'userAgent', ${agent}, 'reason', ${line('reason')})) end as context,
     json_patch(${readJson('e.details')}, json_object('about', cast(e.about as text))) as details
   from whodunit_entry e`,
 
