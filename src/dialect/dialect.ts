@@ -106,8 +106,6 @@ export interface CaptureDialect {
 
 /** Changes that could not be recorded and were let through, as the trail counts them. */
 export interface UnrecordedDialect {
-  /** The version of the trail that began to count. */
-  readonly since: number
   /** What was counted since it was last taken, by model, operation, cause and whether the trail has an entry for it. */
   count(run: RunSql): Promise<readonly UnrecordedCount[]>
   /** The same, and removes it, in the transaction that `run` stands for. What others count meanwhile stays. */

@@ -124,8 +124,7 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
       warnings.push(...last.secured)
       done.push(...last.also)
     }
-    if (dryRun && before)
-      done.push(...(await readUnrecorded(dialect, session.run, before.version)).map(settled))
+    if (dryRun && before) done.push(...(await readUnrecorded(dialect, session.run)).map(settled))
     if (stored?.fingerprint !== fingerprint) done.push(`stored the policy ${fingerprint.slice(0, 12)}`)
     if (backfill && capture.backfill) {
       const filled = dryRun
@@ -206,7 +205,7 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
     const policy = stored?.policy ?? given ?? {}
     const planned = planTables(policy, await capture.catalogue(session.run, policy.schemas))
     const tables = statusOf(planned)
-    const unrecorded = there ? await readUnrecorded(dialect, session.run, there.version) : []
+    const unrecorded = there ? await readUnrecorded(dialect, session.run) : []
     return {
       installed: there !== null,
       version: there?.version ?? null,
@@ -244,7 +243,7 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
         const does = planTables(stored.policy, catalogue)
         const drifted = statusOf(does).filter(({ state }) => state !== 'audited' && state !== 'skipped')
         const reports = stored.policy.onCaptureError === 'report' // only then does `check` need a right to read it
-        const unrecorded = reports ? await readUnrecorded(dialect, session.run, there!.version) : []
+        const unrecorded = reports ? await readUnrecorded(dialect, session.run) : []
         return [
           ...compareDisclosure(asked, does),
           ...unrecorded.map((item) => ({ model: item.model, message: unrecordedSentence(item) })),

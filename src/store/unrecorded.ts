@@ -3,14 +3,9 @@ import { currentScope, encodeParts, type NewEntry, type Unrecorded } from '../co
 import type { Dialect, RunSql, UnrecordedCount } from '../dialect/dialect.ts'
 
 /** What went unrecorded since the last migrate, by model. `version`: that of the trail that stands. */
-export async function readUnrecorded(
-  { capture }: Dialect,
-  run: RunSql,
-  version: number,
-): Promise<readonly Unrecorded[]> {
+export async function readUnrecorded({ capture }: Dialect, run: RunSql): Promise<readonly Unrecorded[]> {
   const { unrecorded } = capture
-  if (!unrecorded || version < unrecorded.since) return []
-  return byModel(await unrecorded.count(run))
+  return unrecorded ? byModel(await unrecorded.count(run)) : []
 }
 
 /**

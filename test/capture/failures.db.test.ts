@@ -289,20 +289,6 @@ test('each change is a savepoint of its own, and its entry belongs to the transa
   expect(new Set(entries.map(({ tx }) => tx)).size).toBe(1)
 })
 
-test('a trail of the release before is read, and migrate brings what counts', async () => {
-  const world = await reporting()
-  await world.sql(
-    `drop table whodunit.unrecorded; update whodunit.trail set version = 1, functions = 'older'`,
-  )
-  const { unrecorded, warnings } = await world.audit.status()
-  expect([unrecorded, warnings]).toEqual([[], ['The trail was made by another release: run migrate.']])
-  expect((await world.audit.migrate()).done).toEqual(['upgraded the trail from version 1 to 2'])
-  const mend = await refusing(world, '53100')
-  await world.client.query('update item set n = 2')
-  expect(await lost(world)).toEqual(['item 2 53100'])
-  await mend()
-})
-
 test('a reader and a writer see what is missing, and neither can make it look otherwise', async () => {
   const world = await reporting()
   const mend = await refusing(world, '53100')

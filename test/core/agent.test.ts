@@ -10,10 +10,13 @@ const agents = [
   'Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
 ]
 
-test.each(agents)('a browser takes less than half of its length in the trail, and reads as it was: %s', (agent) => {
-  expect(shortAgent(agent).length).toBeLessThanOrEqual(agent.length / 2)
-  expect(fullAgent(shortAgent(agent))).toBe(agent)
-})
+test.each(agents)(
+  'a browser takes less than half of its length in the trail, and reads as it was: %s',
+  (agent) => {
+    expect(shortAgent(agent).length).toBeLessThanOrEqual(agent.length / 2)
+    expect(fullAgent(shortAgent(agent))).toBe(agent)
+  },
+)
 
 test('any other user agent is stored as it is', () => {
   for (const agent of ['curl/8.5.0', 'Mozilla/5.0', '', 'a bot.0.0', 'é 😀']) {

@@ -75,8 +75,8 @@ export const trailVersions: readonly (readonly Statement[])[] = [
       sql: `create table if not exists whodunit_trail (only_row tinyint not null primary key default 1, version int not null, functions varchar(100)) ${options}`,
     },
     { sql: `insert ignore into whodunit_trail (only_row, version) values (1, 0)` },
+    { sql: unrecordedTable(options) },
   ],
-  [{ sql: unrecordedTable(options) }],
 ]
 
 export const tables: readonly string[] = ['entry', 'policy', 'secret', 'trail', 'unrecorded']

@@ -87,7 +87,6 @@ const counted = `select model, operation, cause, entered, count(*) as changes, $
 const grouped = 'group by model, operation, cause, entered order by model, operation, cause, entered'
 
 export const unrecorded: UnrecordedDialect = {
-  since: 2,
   count: async (run) => countsOf(await run(`${counted} ${grouped}`)),
   take,
 }

@@ -115,7 +115,7 @@ function toColumn(row: SqlRow): CatalogueColumn {
   return {
     name: String(row['name']),
     type: String(row['type']),
-    ...(row['built_in'] === null ? {} : { builtIn: String(row['built_in']) }),
+    ...(row['built_in'] === null ? {} : { builtIn: row['built_in'] as string }),
     form,
     exactEquality: exact.has(element) || (texts.has(element) && row['deterministic'] === true),
     unbounded:

@@ -78,8 +78,8 @@ export const trailVersions: readonly (readonly string[])[] = [
       (part) =>
         `create trigger refuse_truncate before truncate on whodunit.${part} for each statement execute function whodunit.refuse_change()`,
     ),
+    unrecordedTable,
   ],
-  [unrecordedTable],
 ]
 
 /** Months made ahead; later entries would fall into the default partition, and nothing would be lost. */

@@ -113,7 +113,6 @@ const counted = (
   from ${from} group by model, operation, cause, entered order by model, operation, cause, entered`
 
 export const unrecorded: UnrecordedDialect = {
-  since: 2,
   count: async (run) => countsOf(run, counted('whodunit.unrecorded')),
   take: async (run) =>
     countsOf(run, `with taken as (delete from whodunit.unrecorded returning *) ${counted('taken')}`),
