@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { syncSteps, tableStatus } from '../capture/drift.ts'
+import { needsEnabling, syncSteps, tableStatus } from '../capture/drift.ts'
 import { checkNames, goneModels, type PlannedTable, planTables } from '../capture/plan.ts'
 import {
   AuditError,
@@ -132,6 +132,7 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
       : statusOf(planTables(policy, await capture.catalogue(session.run, policy.schemas)))
     const limits = [
       ...(capture.notes ?? []),
+      ...(catalogue.notes ?? []),
       ...planned.flatMap(({ plan }) => (plan ? capture.limits(plan) : [])),
     ]
     return { done, warnings: [...warnings, ...limits, ...warningsOf(tables)], tables, fingerprint }
@@ -174,7 +175,10 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
   function statementsFor(kind: keyof typeof sentences, { table, plan }: PlannedTable): readonly string[] {
     if (!plan) return capture.remove(table)
     if (kind === 'replace')
-      return [...capture.replace(plan), ...(table.installed?.enabled ? [] : capture.enable(plan))]
+      return [
+        ...capture.replace(plan),
+        ...(table.installed && needsEnabling(table.installed) ? capture.enable(plan) : []),
+      ]
     return kind === 'enable' ? capture.enable(plan) : capture.install(plan)
   }
 
@@ -197,8 +201,8 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
     const stored = there ? await trail.storedPolicy(session.run) : null
     // What the database does is judged by what migrate was told; the application's own policy is check()'s matter
     const policy = stored?.policy ?? given ?? {}
-    const planned = planTables(policy, await capture.catalogue(session.run, policy.schemas))
-    const tables = statusOf(planned)
+    const catalogue = await capture.catalogue(session.run, policy.schemas)
+    const tables = statusOf(planTables(policy, catalogue))
     return {
       installed: there !== null,
       version: there?.version ?? null,
@@ -207,6 +211,7 @@ export function createTrailSetup(session: Session, dialect: Dialect, holding: Se
       warnings: [
         ...(there && !there.current ? [`The trail was made by another release: run migrate.`] : []),
         ...(there && there.version > trail.version ? [newer(there.version).message] : []),
+        ...(there ? (catalogue.notes ?? []) : []),
         ...warningsOf(tables),
       ],
     }

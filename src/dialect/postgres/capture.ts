@@ -160,6 +160,11 @@ function prepareContext(plan: TablePlan): string {
     request := ${contextPart('context', 2)};
     tenant := ${contextPart('context', 3)};
     context := ${contextPart('context', 4)};
+  elsif current_setting('session_replication_role') = 'replica' then
+    context := whodunit.replica_context(${plan.addresses});
+    if context is null then
+      return null;  -- the entry comes with the row
+    end if;
   else
     context := ${connectionLines(plan.addresses)};
   end if;`

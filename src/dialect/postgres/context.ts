@@ -17,6 +17,11 @@ export function contextLine(context: string, which: (typeof restLines)[number]):
   return `nullif(split_part(${context}, ${line}, ${restLines.indexOf(which) + 1}), '')`
 }
 
+/** The lines of a context of which these are known, as SQL. */
+export function contextLines(known: Partial<Record<(typeof restLines)[number], string>>): string {
+  return joinLines(restLines.map((of) => (known[of] ? `coalesce(${known[of]}, '')` : `''`)).join(', '))
+}
+
 /** What stands for the context of a write that came with none: the connection's address and program. */
 export function connectionLines(withAddress: boolean): string {
   const places = { ip: '%s', userAgent: '%s', origin: 'sql' }
