@@ -2,6 +2,7 @@ import type { PlannedColumn, TablePlan } from '../../capture/plan.ts'
 import { skipMark } from '../../core/internal.ts'
 import { connectionLines, contextPart } from './context.ts'
 import { storedKeySql } from './key.ts'
+import { recogniseMigration } from './migrations.ts'
 import { dollarQuote, literal, name, table } from './quote.ts'
 import { pinned } from './settings.ts'
 import { comparable, functionName, inBulk, triggerNames } from './triggers.ts'
@@ -152,7 +153,7 @@ const stored = { actor: 'actor', request_id: 'request', tenant: 'tenant', contex
 
 /** Takes the context apart; in place of none, it says where the connection comes from. */
 function prepareContext(plan: TablePlan): string {
-  return `if context <> '' then
+  return `${recogniseMigration(plan)}if context <> '' then
     if context like '${skipMark}%' then
       ${skipped(plan)}
     end if;

@@ -3,6 +3,7 @@ import { everySetting } from './settings.ts'
 import { baseType, nestedType } from './catalogue.ts'
 import { connectionLines, contextLine, contextLines, contextPart, joinLines, joinParts } from './context.ts'
 import { storedKeySql } from './key.ts'
+import { migrationContext } from './migrations.ts'
 import { literal } from './quote.ts'
 import { halves, monthsAhead } from './trail.ts'
 
@@ -51,6 +52,8 @@ export const trailFunctions: readonly string[] = [
       when 'alone' then ${contextLines({ origin: `'replication'` })}
       else case when with_address then ${connectionLines(true)} else ${connectionLines(false)} end end;
   end $$`,
+
+  migrationContext,
 
   `create or replace function whodunit.require_reason(model text, given text) returns void
   language plpgsql ${pinned} as $$
