@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { broken, type Figure, printFigures } from './figures.ts'
 import { bulkStatements } from './postgres/bulk.ts'
 import { singleUpdate } from './postgres/single.ts'
+import { recognition } from './postgres/recognition.ts'
 import { entrySize } from './postgres/size.ts'
 import { tpcbTransaction } from './postgres/transaction.ts'
 import { openWorld } from './postgres/world.ts'
@@ -34,6 +35,7 @@ try {
   figures.push(...(await tpcbTransaction(world, rounds)))
   figures.push(...(await bulkStatements(world, rounds, rows)))
   figures.push(...(await entrySize(world)))
+  figures.push(...(await recognition(world, rounds)))
 } finally {
   await world.close()
 }

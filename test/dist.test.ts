@@ -9,7 +9,7 @@ import { importsOf } from '../scripts/imports.ts'
 const maxCoreGzipBytes = 20_000
 
 /** Opens a database by its URL with the client that the application has installed, wherever that is. */
-const mayRequire = ['database/open.js']
+const mayRequire = ['database/open/installed.js']
 
 const { name, exports } = JSON.parse(readFileSync('package.json', 'utf8')) as {
   name: string

@@ -19,12 +19,13 @@ export async function bulkStatements(world: World, rounds: number, rows: number)
   await world.audit({ bulk_ours: { bulk: true }, bulk_row: {} })
 
   // Filled and emptied unseen, so that each round starts from the same
-  const unseen = async (sql: string): Promise<void> => {
-    await owner.query(`set session_replication_role = replica; ${sql}; reset session_replication_role`)
+  const unseen = async (name: string, sql: string): Promise<void> => {
+    const triggers = (turn: string): string => `alter table bulk_${name} ${turn} trigger all`
+    await owner.query(`${triggers('disable')}; ${sql}; ${triggers('enable')}`)
   }
-  const empty = (name: string) => async (): Promise<void> => unseen(`truncate bulk_${name}`)
+  const empty = (name: string) => async (): Promise<void> => unseen(name, `truncate bulk_${name}`)
   const fill = (name: string) => async (): Promise<void> => {
-    await unseen(`truncate bulk_${name}; copy bulk_${name} from '${file}'`)
+    await unseen(name, `truncate bulk_${name}; copy bulk_${name} from '${file}'`)
     await owner.query(`vacuum bulk_${name}`)
   }
   const entry = (name: string, changes: string, count: number): string => {

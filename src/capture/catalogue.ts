@@ -2,6 +2,8 @@
 export interface Catalogue {
   /** The schema whose tables need no prefix in `model`. */
   readonly defaultSchema: string
+  /** What holds for the database as it is now, and somebody has to know, a sentence each. */
+  readonly notes?: readonly string[]
   readonly tables: readonly CatalogueTable[]
 }
 
@@ -62,6 +64,8 @@ export interface InstalledCapture {
   /** The trigger's text, to compare with the text that the policy asks for. */
   readonly text: string
   readonly enabled: boolean
+  /** What it leaves out although it is enabled, as the end of a sentence: to enable it again brings it back. */
+  readonly leavesOut?: string
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { TableStatus } from '../core/internal.ts'
+import type { InstalledCapture } from './catalogue.ts'
 import type { PlannedTable } from './plan.ts'
 
 /** What has to be done to a table so that it is captured as planned. */
@@ -25,9 +26,16 @@ export function tableStatus(planned: PlannedTable, wanted: string | null): Table
   if (installed.text !== wanted) {
     return { model, state: 'drifted', note: 'table or policy changed since migrate: run migrate' }
   }
+  if (installed.leavesOut) {
+    return { model, state: 'drifted', note: `does not record ${installed.leavesOut}: run migrate` }
+  }
   return table.key.length === 0
     ? { model, state: 'audited', note: 'has no key: entries cannot name the row' }
     : { model, state: 'audited' }
+}
+
+export function needsEnabling({ enabled, leavesOut }: InstalledCapture): boolean {
+  return !enabled || leavesOut !== undefined
 }
 
 /** The steps that bring every table to its plan; none where everything is in place. */
@@ -39,6 +47,6 @@ export function syncSteps(
     if (planned.plan === null) return installed ? [{ kind: 'remove', planned }] : []
     if (!installed) return [{ kind: 'install', planned }]
     if (installed.text !== wanted) return [{ kind: 'replace', planned }]
-    return installed.enabled ? [] : [{ kind: 'enable', planned }]
+    return needsEnabling(installed) ? [{ kind: 'enable', planned }] : []
   })
 }

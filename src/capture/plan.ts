@@ -49,6 +49,10 @@ export interface TablePlan {
   readonly addresses: boolean
   readonly bulk: boolean
   readonly truncateRows: boolean
+  /** The tables in which migration tools keep their books in this database. */
+  readonly books: readonly Pick<CatalogueTable, 'schema' | 'name'>[]
+  /** Whether what a migration writes is recorded like anything else. */
+  readonly recordMigrations: boolean
   /** What foreign keys do to other tables without firing their triggers: the trigger of this table records it for them. */
   readonly cascades: readonly PlannedCascade[]
 }
@@ -79,6 +83,7 @@ export type PlannedTable =
 /** Resolves a policy over a catalogue. Names are taken as they are: see {@link checkNames}. */
 export function planTables(policy: Policy, catalogue: Catalogue): readonly PlannedTable[] {
   const tables = new Map(catalogue.tables.map((table) => [table.model, table]))
+  const books = catalogue.tables.filter(({ bookkeeping }) => bookkeeping)
   return catalogue.tables
     .filter((table) => !table.partition)
     .map((table) => {
@@ -86,7 +91,7 @@ export function planTables(policy: Policy, catalogue: Catalogue): readonly Plann
       if (reason) return { table, plan: null, reason }
       return {
         table,
-        plan: { ...planTable(policy, table), cascades: followCascades(policy, tables, [table]) },
+        plan: { ...planTable(policy, table), books, cascades: followCascades(policy, tables, [table]) },
       }
     })
 }
@@ -166,6 +171,8 @@ function planTable(policy: Policy, table: CatalogueTable): TablePlan {
     addresses: policy.addresses ?? true,
     bulk: model.bulk ?? false,
     truncateRows: model.truncateRows ?? false,
+    books: [],
+    recordMigrations: policy.migrations === 'record' || policy.allowSkip === false,
     cascades: [],
   }
 }

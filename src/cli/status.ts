@@ -1,4 +1,4 @@
-import { fingerprintOf } from '../store/setup.ts'
+import { fingerprintOf } from '../store/fingerprint.ts'
 import { unrecordedSentence } from '../store/unrecorded.ts'
 import type { TableState } from '../index.ts'
 import { entryJson } from './print.ts'

@@ -3,7 +3,7 @@ import { type Actor, type ActorInput, toActor } from './actor.ts'
 import { encodeContext } from './wire.ts'
 
 /** From where an entry came. `sql` is a write without a context: another program, a console. */
-export const origins = ['http', 'job', 'cli', 'app', 'migration', 'backfill', 'sql'] as const
+export const origins = ['http', 'job', 'cli', 'app', 'migration', 'backfill', 'replication', 'sql'] as const
 export type Origin = (typeof origins)[number]
 
 /** The request an entry belongs to. A job or a script has one too: its `id` groups what one run did. */

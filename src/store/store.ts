@@ -2,7 +2,8 @@ import type { AuditDatabase } from '../core/internal.ts'
 import type { Dialect } from '../dialect/dialect.ts'
 import type { Driver } from '../driver/driver.ts'
 import { createTrailReader } from './read.ts'
-import { createTrailSetup, hashValues } from './setup.ts'
+import { hashValues } from './hash.ts'
+import { createTrailSetup } from './setup.ts'
 
 /** A dialect and a driver put together as the database that the core asks for. */
 export function createDatabase<Client, Transaction>(

@@ -61,7 +61,18 @@ test('a database restored from pg_dump has its trail, entry for entry, and goes 
   )
   const last = (await audit.entries.find({}, { limit: 2 })).entries
   expect(last.map(({ action, target }) => `${action} ${target!.model} ${target!.id}`)).toEqual(['CREATE part ["2","eu"]', 'UPDATE item 3']) // prettier-ignore
+  // for replicas too, in its partitions as well
+  await audit.client.query(
+    `begin; set local session_replication_role = replica; update part set region = region; delete from part; commit`,
+  )
+  expect((await audit.entries.find({ model: 'part', action: 'DELETE' })).entries).toHaveLength(2)
   // a hash tells equal values from before and after
   const [before] = await audit.history('item', 1)
   expect(last[1]!.changes!['email']![1]).toEqual(before!.changes!['email']![1])
+  // data alone, as pg_dump writes it, takes the triggers off and brings them back as any other
+  const data = run('pg_dump', '--data-only', '--disable-triggers', '--table=item', '--dbname', database.url)
+  await audit.client.query('delete from item')
+  spawnSync('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', url], { input: data })
+  expect((await audit.status()).tables).toMatchObject([{ state: 'drifted' }, { state: 'audited' }])
+  expect((await audit.migrate()).done).toEqual(['enabled the capture of item'])
 })

@@ -207,6 +207,15 @@ test('a trigger that was disabled shows as off, and migrate enables it', async (
     expect((await world.audit.migrate()).done).toEqual(['enabled the capture of a'])
     expect(await world.status()).toEqual({ a: 'audited', b: 'audited' })
   }
+  for (const reset of [
+    'alter table a disable trigger all; alter table a enable trigger all',
+    'alter table a enable trigger "!whodunit_truncate"',
+  ]) {
+    await world.sql(reset)
+    expect(await world.status(), reset).toEqual({ a: 'drifted', b: 'audited' })
+    expect((await world.audit.migrate()).done).toEqual(['enabled the capture of a'])
+    expect(await world.status()).toEqual({ a: 'audited', b: 'audited' })
+  }
   await world.sql('drop trigger "!whodunit" on a')
   expect(await world.status()).toEqual({ a: 'missing', b: 'audited' })
   await world.audit.migrate()

@@ -1,8 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
-import { fromPg } from '../../src/database/postgres.ts'
-import { createAudit } from '../../src/index.ts'
 import { captureDatabase, short } from './fixture.ts'
 
 const capture = captureDatabase()
@@ -95,62 +92,6 @@ test('a table moved to another schema is recorded until migrate says that it no 
   await wider.migrate()
   await world.sql(`update ${world.schema}_archive.item set n = 6 where id = 1`)
   expect(short(await world.entries()).at(-1)).toBe(`UPDATE ${world.schema}_archive.item 1 n`)
-})
-
-test('what a session that plays a replica writes is not recorded, unless the owner of the table wants it', async () => {
-  const world = await capture.audited(item)
-  const asReplica = `set local session_replication_role = replica`
-  await world.sql(`begin; ${asReplica}; update item set n = 5 where id = 1; truncate item; commit`)
-  expect(await world.recorded()).toEqual([])
-  await world.sql(
-    'alter table item enable always trigger "!whodunit"; alter table item enable always trigger "!whodunit_truncate"',
-  )
-  expect(await world.status()).toEqual({ item: 'audited' })
-  await world.sql(`begin; ${asReplica}; insert into item values (3, 3); truncate item; commit`)
-  expect(short(await world.entries())).toEqual(['CREATE item 3 id,n,note', 'TRUNCATE item'])
-  // so it stays when the policy changes
-  await world.with({ models: { item: { redact: { note: 'mask' } } } }).migrate()
-  await world.sql(`begin; ${asReplica}; insert into item values (4, 4, 'x'); commit`)
-  expect((await world.recorded()).at(-1)).toEqual([
-    'CREATE',
-    '4',
-    { id: [null, 4], n: [null, 4], note: [null, { $: 'masked' }] },
-  ])
-})
-
-test('changes that a subscription applies are not recorded, unless the owner of the table wants it', async () => {
-  const source = await capture.tables(item.split(';')[0]!)
-  const { database } = capture
-  const other = `${source.schema}_subscriber`
-  await database.pool.query(`create database ${other}`)
-  const url = new URL(database.url)
-  url.pathname = other
-  const subscriber = await connect(url.href)
-  await subscriber.query(`create schema ${source.schema}`)
-  onTestFinished(async () => {
-    await subscriber.query('drop subscription if exists sub')
-    await subscriber.end()
-    await sleep(200)
-    await database.pool.query(`drop database ${other} with (force)`)
-  })
-  await subscriber.query(`set search_path = ${source.schema}; ${item.split(';')[0]}`)
-  const audit = createAudit({ schemas: [source.schema], database: fromPg(subscriber) })
-  await audit.migrate()
-  // a subscription within one server would wait for itself to make its slot
-  await source.sql(`create publication ${source.schema} for table item`)
-  await source.sql(`select pg_create_logical_replication_slot('${source.schema}', 'pgoutput')`)
-  await subscriber.query(`create subscription sub connection '${database.url.replace('postgres://', 'postgresql://')}' publication ${source.schema}
-    with (create_slot = false, slot_name = '${source.schema}', copy_data = false)`)
-  const applied = async (n: number) => {
-    await source.sql('insert into item values ($1, $1)', [n])
-    await expect.poll(async () => (await subscriber.query('select id from item where id = $1', [n])).rowCount, { timeout: 20_000 }).toBe(1)
-  } // prettier-ignore
-  await applied(1)
-  await subscriber.query('alter table item enable always trigger "!whodunit"')
-  await applied(2)
-  const { entries } = await audit.entries.find({ kind: 'change' })
-  expect(short(entries)).toEqual([`CREATE ${source.schema}.item 2 id,n,note`])
-  expect(entries[0]).toMatchObject({ actor: null, origin: 'sql' })
 })
 
 test('a context of the session, or one with characters that no text may hold, fails no write', async () => {

@@ -3,6 +3,7 @@ import type { PlannedColumn, TablePlan } from '../../capture/plan.ts'
 import { skipMark } from '../../core/internal.ts'
 import { cascades } from './cascade.ts'
 import { declarations, insertEntry, requireReason } from './entry.ts'
+import { recogniseMigration } from './migrations.ts'
 import { literal, name } from './quote.ts'
 import { lettingThrough } from './unrecorded.ts'
 import { type Cell, json, keyText, labelText, same, shownText } from './values.ts'
@@ -70,7 +71,7 @@ function body(plan: TablePlan, work: string, records?: Recording): string {
   const skipped = records ? `${guarded(skipEntry(plan))}\n    leave capture;` : 'leave capture;'
   return `capture: begin
   ${declarations}
-  if context like '${skipMark}%' then
+  ${recogniseMigration(plan)}if context like '${skipMark}%' then
     set context = substr(context, ${skipMark.length + 1});
     ${plan.allowSkip ? skipped : '-- the policy forbids to skip'}
   end if;

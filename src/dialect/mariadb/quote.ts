@@ -4,11 +4,11 @@ export function name(value: string): string {
 }
 
 /**
- * A text as SQL, whatever `sql_mode` says of backslashes. Without one in it also because information_schema shows the text
- * of a trigger with its backslashes already read, and could not be compared.
+ * A text as SQL, whatever `sql_mode` says of backslashes. Without one in it, and without a line break, also because
+ * information_schema shows those of a trigger's text in another form than they were given in: it could not be compared.
  */
 export function literal(value: string): string {
-  if (value.includes('\\')) return `convert(unhex('${Buffer.from(value).toString('hex')}') using utf8mb4)`
+  if (/[\\\n]/.test(value)) return `convert(unhex('${Buffer.from(value).toString('hex')}') using utf8mb4)`
   return `'${value.replaceAll("'", "''")}'`
 }
 

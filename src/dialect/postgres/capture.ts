@@ -2,6 +2,7 @@ import type { TablePlan } from '../../capture/plan.ts'
 import { skipMark } from '../../core/internal.ts'
 import { connectionLines, contextParts, longestContext } from './context.ts'
 import { storedKeySql } from './key.ts'
+import { recogniseMigration } from './migrations.ts'
 import { dollarQuote, literal, name, table } from './quote.ts'
 import { pinned } from './settings.ts'
 import { comparable, functionName, inBulk, triggerNames } from './triggers.ts'
@@ -166,7 +167,7 @@ const stored = { actor: 'actor', request_id: 'request', tenant: 'tenant', contex
  * costs a transaction that writes one row more than any work that it does.
  */
 function prepareContext(plan: TablePlan): string {
-  return `if context <> '' then
+  return `${recogniseMigration(plan)}if context <> '' then
     if context like '${skipMark}%' or octet_length(context) > ${longestContext} then
       ${unusual(plan)}
     end if;
@@ -175,6 +176,11 @@ function prepareContext(plan: TablePlan): string {
     request := parts[2];
     tenant := parts[3];
     context := parts[4];
+  elsif current_setting('session_replication_role') = 'replica' then
+    context := whodunit.replica_context(${plan.addresses});
+    if context is null then
+      return null;  -- the entry comes with the row
+    end if;
   else
     context := ${connectionLines(plan.addresses)};
   end if;`

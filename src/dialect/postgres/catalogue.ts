@@ -13,20 +13,25 @@ const settledTypes = `('bool', 'int2', 'int4', 'int8', 'oid', 'numeric', 'uuid',
 /** Exact unless the column's collation takes different texts for equal. */
 const texts = new Set(['text', 'varchar'])
 
+const broughtNote =
+  'a subscription brings the entries of the trail: what subscriptions write in this database is not recorded a second time'
+
 export async function readCatalogue(run: RunSql, schemas: readonly string[] | undefined): Promise<Catalogue> {
   const [where] = await run(
-    `select coalesce(current_schema(), 'public') as schema, current_setting('server_version_num')::int as version`,
+    `select coalesce(current_schema(), 'public') as schema, current_setting('server_version_num')::int as version,
+       exists (select from pg_subscription_rel s join pg_class c on c.oid = s.srrelid where c.relnamespace = to_regnamespace('whodunit')) as brought`,
   )
   const defaultSchema = String(where!['schema'])
   const wanted = schemas?.length ? schemas : [defaultSchema]
   const tables = await run(
     `select c.oid::text as oid, n.nspname as schema, c.relname as name, c.relispartition as partition, c.relkind = 'f' as foreign,
-       f.prosrc as text, f.proname as function, ours.names as triggers, ours.enabled,
+       f.prosrc as text, f.proname as function, ours.names as triggers, fires.enabled, fires.always,
        (select max(a.attnum) from pg_attribute a where a.attrelid = c.oid) as last_column, c.relkind = 'p' as partitioned,
        case when c.relkind = 'f' then 'it is a foreign table'
          when c.relkind = 'p' or exists (select from pg_inherits i where c.oid in (i.inhrelid, i.inhparent)) then 'its rows are in several tables'
          when exists (select from pg_trigger u where u.tgrelid = c.oid and not u.tgisinternal and u.tgname not like '!whodunit%'
            and u.tgtype & 1 = 1 and u.tgtype & 2 = 0) then 'it has a trigger of its own after each row, whose writes would be recorded out of order'
+         when exists (select from pg_subscription_rel s where s.srrelid = c.oid) then 'a subscription writes to it, which fires no trigger of statements'
        end as not_in_bulk,
        coalesce((select json_agg(a.attname order by k.place) from pg_index i, unnest(i.indkey::int2[]) with ordinality as k(attnum, place), pg_attribute a
          where i.indexrelid = best.indexrelid and a.attrelid = c.oid and a.attnum = k.attnum and k.place <= i.indnkeyatts), '[]')::text as key
@@ -34,8 +39,11 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
      join pg_namespace n on n.oid = c.relnamespace
      left join (pg_trigger t join pg_proc f on f.oid = t.tgfoid and f.pronamespace = to_regnamespace('whodunit'))
        on t.tgrelid = c.oid and t.tgname = $2 and not t.tgisinternal and t.tgqual is null and t.tgattr = ''
-     left join lateral (select json_agg(o.tgname order by o.tgname)::text as names, bool_and(o.tgenabled in ('O', 'A')) as enabled
+     left join lateral (select json_agg(o.tgname order by o.tgname)::text as names
        from pg_trigger o where o.tgrelid = c.oid and o.tgfoid = f.oid and o.tgname like '!whodunit%' and not o.tgisinternal) ours on true
+     -- with those of its partitions, which call the same function
+     left join (select o.tgfoid, bool_and(o.tgenabled in ('O', 'A')) as enabled, bool_and(o.tgenabled = 'A') as always
+       from pg_trigger o where o.tgname like '!whodunit%' group by o.tgfoid) fires on fires.tgfoid = f.oid
      left join lateral (select i.indexrelid from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid
        and i.indpred is null and i.indexprs is null
        and (i.indisprimary or not exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum = any(i.indkey) and not a.attnotnull))
@@ -48,6 +56,7 @@ export async function readCatalogue(run: RunSql, schemas: readonly string[] | un
   const columns = await readColumns(run, wanted, version >= 180_000)
   return {
     defaultSchema,
+    notes: where!['brought'] === true ? [broughtNote] : [],
     tables: tables.map((row) => {
       const hidesTruncate = row['foreign'] === true && version < 160_000
       return toTable(row, defaultSchema, columns.get(String(row['oid'])) ?? [], hidesTruncate)
@@ -156,6 +165,7 @@ function toTable(
             name: String(row['function']),
             text: comparable(text, triggers),
             enabled: row['enabled'] === true,
+            ...(row['always'] === true ? {} : { leavesOut: 'what replication and replica roles write' }),
           }
         : null,
   }

@@ -28,13 +28,17 @@ export function contextLine(context: string, which: (typeof restLines)[number]):
   return `nullif(split_part(${context}, ${line}, ${restLines.indexOf(which) + 1}), '')`
 }
 
+/** The lines of a context of which these are known, as SQL. */
+export function contextLines(known: Partial<Record<(typeof restLines)[number], string>>): string {
+  return joinLines(restLines.map((of) => (known[of] ? `coalesce(${known[of]}, '')` : `''`)).join(', '))
+}
+
 /** What stands for the context of a write that came with none: the connection's address and program. */
 export function connectionLines(withAddress: boolean): string {
-  const open = `', `,
-    shut = `, e'`
+  const between = (call: string): string => `', ${call}, e'`
   const lines: Partial<Record<(typeof restLines)[number], string>> = {
-    ...(withAddress ? { ip: `${open}inet_client_addr()${shut}` } : {}),
-    userAgent: `${open}current_setting('application_name')${shut}`,
+    ...(withAddress ? { ip: between('inet_client_addr()') } : {}),
+    userAgent: between(`current_setting('application_name')`),
     origin: 'sql',
   }
   return `concat(e'${restLines.map((name) => lines[name] ?? '').join('\\n')}')`

@@ -1,8 +1,17 @@
 import { agentPieces, kinds, secretWords, skipMark } from '../../core/internal.ts'
 import { everySetting } from './settings.ts'
 import { baseType, nestedType } from './catalogue.ts'
-import { contextLine, contextParts, cutContext, joinLines, joinParts } from './context.ts'
+import {
+  connectionLines,
+  contextLine,
+  contextLines,
+  contextParts,
+  cutContext,
+  joinLines,
+  joinParts,
+} from './context.ts'
 import { storedKeySql } from './key.ts'
+import { migrationContext } from './migrations.ts'
 import { literal } from './quote.ts'
 import { storedChanges } from './values.ts'
 import { halves, monthsAhead } from './trail.ts'
@@ -41,10 +50,33 @@ export const trailFunctions: readonly string[] = [
 
   letThroughFunction(pinned),
 
+  // What stands for the context where a replica writes; null where the trail itself comes by a subscription, as in an
+  // upgrade of a whole database: the entry comes with the row. Asked once a transaction, since apply may write many rows
+  `create or replace function whodunit.replica_context(with_address bool) returns text
+  language plpgsql ${pinned} as $$
+  declare
+    known text := current_setting('whodunit.applied', true);
+  begin
+    if coalesce(known, '') = '' then
+      known := case
+        when not exists (select from pg_stat_get_subscription(null) w where w.pid = pg_backend_pid()) then 'by hand'
+        when exists (select from pg_subscription_rel s join pg_class c on c.oid = s.srrelid where c.relnamespace = 'whodunit'::regnamespace)
+          then 'with entries' else 'alone' end;
+      perform set_config('whodunit.applied', known, true);
+    end if;
+    return case known
+      when 'with entries' then null
+      when 'alone' then ${contextLines({ origin: `'replication'` })}
+      else case when with_address then ${connectionLines(true)} else ${connectionLines(false)} end end;
+  end $$`,
+
+  migrationContext,
+
   `create or replace function whodunit.require_reason(model text, given text) returns void
   language plpgsql ${pinned} as $$
   begin
-    if coalesce(${contextLine('given', 'reason')}, '') = '' then
+    -- who replicates has nobody to ask, and would stop for good
+    if coalesce(${contextLine('given', 'reason')}, '') = '' and current_setting('session_replication_role') <> 'replica' then
       raise exception 'a change of % needs a reason', model
         using errcode = 'check_violation', hint = 'AUDIT: give one by audit.withContext({ reason }) or audit.set({ reason }).';
     end if;

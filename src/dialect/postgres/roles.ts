@@ -18,7 +18,7 @@ const rights: readonly string[] = [
   `grant select on whodunit.trail, whodunit.policy, whodunit.unrecorded to ${roles.writer}, ${roles.reader}`,
   `grant select on whodunit.entry, whodunit.moved, whodunit.entries, whodunit.login_attempts, whodunit.data_exports, whodunit.system_events,
     whodunit.requests to ${roles.reader}`,
-  `grant execute on function whodunit.read_json(text) to ${roles.reader}`,
+  `grant execute on function whodunit.read_json(text), whodunit.full_agent(text) to ${roles.reader}`,
 ]
 
 /**

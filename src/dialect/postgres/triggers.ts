@@ -76,6 +76,7 @@ export function createTriggers(plan: TablePlan): readonly string[] {
   return [
     ...left.map((trigger) => `drop trigger ${name(trigger)} on ${table(plan.table)}`),
     ...planned.map((trigger) => `create or replace trigger ${name(trigger.name)} ${trigger.fires} ${call}`),
+    ...enableTriggers(plan),
   ]
 }
 
@@ -99,10 +100,10 @@ export function hasTriggers(plan: TablePlan): boolean {
   )
 }
 
+/** Always: also for what replication applies, and for a session that plays a replica. */
 export function enableTriggers(plan: TablePlan): readonly string[] {
-  return triggerNames(plan).map(
-    (trigger) => `alter table ${table(plan.table)} enable trigger ${name(trigger)}`,
-  )
+  const enabled = triggerNames(plan).map((trigger) => `enable always trigger ${name(trigger)}`)
+  return [`alter table ${table(plan.table)} ${enabled.join(', ')}`]
 }
 
 const everyTrigger = ['', '_delete', '_insert', '_truncate'].map((event) => triggerName + event)

@@ -96,8 +96,9 @@ export const letThroughFunction = (
     end if;
   end $$`
 
-/** Only appended to, so that no writer waits for another. */
+/** Only appended to, so that no writer waits for another. The key lets a publication of all tables take what is removed. */
 export const unrecordedTable = `create table whodunit.unrecorded (
+      id bigint generated always as identity primary key,
       at timestamptz not null default clock_timestamp(),
       model text not null,
       operation text not null,
