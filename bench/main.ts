@@ -3,12 +3,13 @@ import { parseArgs } from 'node:util'
 import { broken, type Figure, printFigures } from './figures.ts'
 import { bulkStatements } from './postgres/bulk.ts'
 import { singleUpdate } from './postgres/single.ts'
-import { recognition } from './postgres/recognition.ts'
+import { type GrowthRow, growthByColumns, printGrowth } from './postgres/growth.ts'
 import { entrySize } from './postgres/size.ts'
 import { tpcbTransaction } from './postgres/transaction.ts'
 import { openWorld } from './postgres/world.ts'
 
 const usage = `npm run bench -- capture [--json FILE] [--rounds N] [--rows N] [--guard]
+npm run bench -- growth [--json FILE] [--rounds N]
   --rounds  measured rounds of each variant; one more warms up (default 7)
   --rows    rows of COPY and DELETE in bulk (default 10000)
   --guard   fail where a figure is more than 25 % above what bench/reached.json holds`
@@ -23,26 +24,34 @@ const { values, positionals } = parseArgs({
   },
 })
 const [rounds, rows] = [Number(values.rounds), Number(values.rows)]
-if (positionals.join() !== 'capture' || !(rounds >= 1) || !(rows >= 100)) {
+const what = positionals.join()
+if (!['capture', 'growth'].includes(what) || !(rounds >= 1) || !(rows >= 100)) {
   console.error(usage)
   process.exit(2)
 }
 
 const figures: Figure[] = []
+let growth: readonly GrowthRow[] = []
 const world = await openWorld()
 try {
-  figures.push(...(await singleUpdate(world, rounds)))
-  figures.push(...(await tpcbTransaction(world, rounds)))
-  figures.push(...(await bulkStatements(world, rounds, rows)))
-  figures.push(...(await entrySize(world)))
-  figures.push(...(await recognition(world, rounds)))
+  if (what === 'growth') growth = await growthByColumns(world, rounds)
+  else {
+    figures.push(...(await singleUpdate(world, rounds)))
+    figures.push(...(await tpcbTransaction(world, rounds)))
+    figures.push(...(await bulkStatements(world, rounds, rows)))
+    figures.push(...(await entrySize(world)))
+  }
 } finally {
   await world.close()
 }
-printFigures(figures)
+if (what === 'growth') printGrowth(growth)
+else printFigures(figures)
 if (values.json)
-  writeFileSync(values.json, `${JSON.stringify({ at: new Date(), rounds, rows, figures }, null, 2)}\n`)
-if (values.guard) {
+  writeFileSync(
+    values.json,
+    `${JSON.stringify({ at: new Date(), rounds, ...(what === 'growth' ? { growth } : { rows, figures }) }, null, 2)}\n`,
+  )
+if (values.guard && what === 'capture') {
   const reached = JSON.parse(readFileSync(new URL('reached.json', import.meta.url), 'utf8')) as Record<
     string,
     number

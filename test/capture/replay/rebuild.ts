@@ -16,7 +16,8 @@ export interface Change {
   readonly changes: string | null
 }
 
-const settings = `set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set timezone = 'UTC'; set bytea_output = 'hex';
+/** Of a session that reads: values print as the trail holds them. */
+export const settings = `set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set timezone = 'UTC'; set bytea_output = 'hex';
   set extra_float_digits = 1; set xmloption = 'content'; set lc_monetary = 'C'`
 
 /** Every table of the schema, each value as its text. Columns that are computed when read are left out. */
@@ -40,13 +41,35 @@ export async function readTables(client: ClientBase): Promise<Map<string, Table>
   return found
 }
 
+/** A value of JSON as a text of a row; of a number, `source` is as it is written, not as JavaScript would write it. */
+export type TextOf = (value: unknown, source: string) => unknown
+
+const plainText: TextOf = (value, source) =>
+  typeof value === 'number' ? source : typeof value === 'boolean' ? String(value) : value
+
+/** How a database prints values in the trail, where not as texts of its own. */
+export interface Reading {
+  readonly textOf: TextOf
+  /** A value of a row as a part of `target_id`. */
+  keyText(value: string): string
+  /** What of a change counts. */
+  seen<T>(model: string, pairs: Readonly<Record<string, T>>): Readonly<Record<string, T>>
+}
+
 /** Applies changes to tables, in order; `faults` says where one does not fit what was there before it. */
 export function rebuild(
   base: ReadonlyMap<string, Table>,
   changes: readonly Change[],
+  reading: Partial<Reading> = {},
 ): { tables: Map<string, Row[]>; faults: string[] } {
   const faults: string[] = []
-  const tables = new Map([...base].map(([name, table]) => [name, createState(table)]))
+  const how: Reading = {
+    textOf: plainText,
+    keyText: (value) => value,
+    seen: (_model, pairs) => pairs,
+    ...reading,
+  }
+  const tables = new Map([...base].map(([name, table]) => [name, createState(table, how)]))
   for (const change of changes) {
     const state = tables.get(change.model)
     if (!state) {
@@ -60,13 +83,12 @@ export function rebuild(
   return { tables: new Map([...tables].map(([name, state]) => [name, state.rows()])), faults }
 }
 
-function createState({ key, rows }: Table) {
-  const keyOf = (row: Row): string =>
-    key.length === 1
-      ? row[key[0]!]!
-      : key.length > 1
-        ? JSON.stringify(key.map((column) => row[column]))
-        : JSON.stringify(row)
+function createState({ key, rows }: Table, { textOf, keyText, seen }: Reading) {
+  const keyOf = (row: Row): string => {
+    if (key.length === 0) return JSON.stringify(Object.entries(row).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+    const texts = key.map((column) => (row[column] == null ? null : keyText(row[column])))
+    return texts.length === 1 ? texts[0]! : JSON.stringify(texts)
+  }
   const normal = (id: string | null): string => (key.length > 1 ? JSON.stringify(JSON.parse(id!)) : id!)
   let stored = new Map<string, Row[]>()
   const put = (row: Row) => {
@@ -82,12 +104,12 @@ function createState({ key, rows }: Table) {
   for (const row of rows) put(row)
   return {
     rows: () => [...stored.values()].flat(),
-    apply({ action, target_id, changes }: Change): string | undefined {
+    apply({ action, model, target_id, changes }: Change): string | undefined {
       if (action === 'TRUNCATE') {
         stored = new Map()
         return undefined
       }
-      const pairs = parse(changes!)
+      const pairs = seen(model, parse(changes!, textOf))
       const side = (index: 0 | 1): Row =>
         Object.fromEntries(Object.entries(pairs).map(([column, pair]) => [column, pair[index]]))
       if (action === 'CREATE') {
@@ -111,9 +133,8 @@ function createState({ key, rows }: Table) {
   }
 }
 
-/** The values as texts; a number as it is written, not as JavaScript would write it. */
-function parse(changes: string): Record<string, [string | null, string | null]> {
-  const source = (_key: string, value: unknown, context?: { source?: string }) =>
-    typeof value === 'number' ? context!.source : typeof value === 'boolean' ? String(value) : value
-  return JSON.parse(changes, source as never) as never
+function parse(changes: string, textOf: TextOf): Record<string, [string | null, string | null]> {
+  const revive = (_key: string, value: unknown, context?: { source?: string }) =>
+    textOf(value, context?.source ?? '')
+  return JSON.parse(changes, revive as never) as never
 }

@@ -270,7 +270,8 @@ export function nextStatement(next: Random, worker: number, workers: number, who
   return pick(makers, next)()
 }
 
-const types: Readonly<Record<string, string>> = {
+/** Types of the odd table's columns, where not text. */
+export const types: Readonly<Record<string, string>> = {
   ints: 'int[]', texts: 'text[]', j: 'json', jb: 'jsonb', n: 'numeric', f4: 'real', f8: 'double precision', b: 'bytea',
   ts: 'timestamptz', t: 'timestamp', d: 'date', tm: 'time', iv: 'interval', ip: 'inet', bits: 'varbit', span: 'int4range',
   c: 'char(5)', nd: 'text', big: 'bigint', sm: 'smallint', ok: 'boolean', x: 'xml', pt: 'point', cash: 'money', dom: 'small_number', mood: 'mood',
