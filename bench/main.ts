@@ -1,42 +1,32 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { engines } from './engines.ts'
 import { broken, type Figure, printFigures } from './figures.ts'
-import { bulkStatements } from './postgres/bulk.ts'
-import { singleUpdate } from './postgres/single.ts'
-import { entrySize } from './postgres/size.ts'
-import { tpcbTransaction } from './postgres/transaction.ts'
-import { openWorld } from './postgres/world.ts'
-
-const usage = `npm run bench -- capture [--json FILE] [--rounds N] [--rows N] [--guard]
+const usage = `npm run bench -- capture [--engine NAME] [--json FILE] [--rounds N] [--rows N] [--guard]
+  --engine  postgres, sqlite or mariadb alone (default all three)
   --rounds  measured rounds of each variant; one more warms up (default 7)
-  --rows    rows of COPY and DELETE in bulk (default 10000)
+  --rows    rows of COPY and DELETE in bulk on PostgreSQL (default 10000)
   --guard   fail where a figure is more than 25 % above what bench/reached.json holds`
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    engine: { type: 'string' },
     json: { type: 'string' },
     rounds: { type: 'string', default: '7' },
     rows: { type: 'string', default: '10000' },
     guard: { type: 'boolean', default: false },
   },
 })
+const chosen = Object.entries(engines).filter(([name]) => [undefined, name].includes(values.engine))
 const [rounds, rows] = [Number(values.rounds), Number(values.rows)]
-if (positionals.join() !== 'capture' || !(rounds >= 1) || !(rows >= 100)) {
+if (positionals.join() !== 'capture' || !(rounds >= 1) || !(rows >= 100) || chosen.length === 0) {
   console.error(usage)
   process.exit(2)
 }
 
 const figures: Figure[] = []
-const world = await openWorld()
-try {
-  figures.push(...(await singleUpdate(world, rounds)))
-  figures.push(...(await tpcbTransaction(world, rounds)))
-  figures.push(...(await bulkStatements(world, rounds, rows)))
-  figures.push(...(await entrySize(world)))
-} finally {
-  await world.close()
-}
+for (const [, measure] of chosen) figures.push(...(await measure(rounds, rows)))
 printFigures(figures)
 if (values.json)
   writeFileSync(values.json, `${JSON.stringify({ at: new Date(), rounds, rows, figures }, null, 2)}\n`)
