@@ -1,57 +1,58 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { engines } from './engines.ts'
 import { broken, type Figure, printFigures } from './figures.ts'
-import { bulkStatements } from './postgres/bulk.ts'
-import { singleUpdate } from './postgres/single.ts'
-import { type GrowthRow, growthByColumns, printGrowth } from './postgres/growth.ts'
-import { entrySize } from './postgres/size.ts'
-import { tpcbTransaction } from './postgres/transaction.ts'
+import { growthByColumns, printGrowth } from './postgres/growth.ts'
 import { openWorld } from './postgres/world.ts'
 
-const usage = `npm run bench -- capture [--json FILE] [--rounds N] [--rows N] [--guard]
+const usage = `npm run bench -- capture [--engine NAME] [--json FILE] [--rounds N] [--rows N] [--guard]
 npm run bench -- growth [--json FILE] [--rounds N]
+  --engine  postgres, sqlite or mariadb alone (default all three)
   --rounds  measured rounds of each variant; one more warms up (default 7)
-  --rows    rows of COPY and DELETE in bulk (default 10000)
+  --rows    rows of COPY and DELETE in bulk on PostgreSQL (default 10000)
   --guard   fail where a figure is more than 25 % above what bench/reached.json holds`
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    engine: { type: 'string' },
     json: { type: 'string' },
     rounds: { type: 'string', default: '7' },
     rows: { type: 'string', default: '10000' },
     guard: { type: 'boolean', default: false },
   },
 })
+const chosen = Object.entries(engines).filter(([name]) => [undefined, name].includes(values.engine))
 const [rounds, rows] = [Number(values.rounds), Number(values.rows)]
-const what = positionals.join()
-if (!['capture', 'growth'].includes(what) || !(rounds >= 1) || !(rows >= 100)) {
+const command = new Map(Object.entries({ capture, growth })).get(positionals.join())
+if (!command || !(rounds >= 1) || !(rows >= 100) || chosen.length === 0) {
   console.error(usage)
   process.exit(2)
 }
-
-const figures: Figure[] = []
-let growth: readonly GrowthRow[] = []
-const world = await openWorld()
-try {
-  if (what === 'growth') growth = await growthByColumns(world, rounds)
-  else {
-    figures.push(...(await singleUpdate(world, rounds)))
-    figures.push(...(await tpcbTransaction(world, rounds)))
-    figures.push(...(await bulkStatements(world, rounds, rows)))
-    figures.push(...(await entrySize(world)))
-  }
-} finally {
-  await world.close()
-}
-if (what === 'growth') printGrowth(growth)
-else printFigures(figures)
+const measured = await command()
 if (values.json)
-  writeFileSync(
-    values.json,
-    `${JSON.stringify({ at: new Date(), rounds, ...(what === 'growth' ? { growth } : { rows, figures }) }, null, 2)}\n`,
-  )
-if (values.guard && what === 'capture') {
+  writeFileSync(values.json, `${JSON.stringify({ at: new Date(), rounds, ...measured }, null, 2)}\n`)
+
+async function capture(): Promise<object> {
+  const figures: Figure[] = []
+  for (const [, measure] of chosen) figures.push(...(await measure(rounds, rows)))
+  printFigures(figures)
+  if (values.guard) guard(figures)
+  return { rows, figures }
+}
+
+async function growth(): Promise<object> {
+  const world = await openWorld()
+  try {
+    const found = await growthByColumns(world, rounds)
+    printGrowth(found)
+    return { growth: found }
+  } finally {
+    await world.close()
+  }
+}
+
+function guard(figures: readonly Figure[]): void {
   const reached = JSON.parse(readFileSync(new URL('reached.json', import.meta.url), 'utf8')) as Record<
     string,
     number

@@ -26,6 +26,19 @@ export function processCpu(pid: number): Meter {
   return () => Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0])
 }
 
+/** CPU time of this process in nanoseconds, all of its threads. */
+export function ownCpu(): Meter {
+  return () => {
+    const { user, system } = process.cpuUsage()
+    return (user + system) * 1000
+  }
+}
+
+/** CPU time of one thread of a process in nanoseconds. */
+export function threadCpu(pid: number, thread: number): Meter {
+  return () => Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0])
+}
+
 /**
  * Runs all variants in turn, in reversed order every other round, so that whatever else the machine does hits all alike.
  * The first round warms up and is not counted.

@@ -1,8 +1,9 @@
 import { encodeContext, encodeParts } from '../../src/core/wire.ts'
+import { context } from '../context.ts'
 import type { Figure } from '../figures.ts'
 import { interleave, type Measured, type Variant } from '../measure.ts'
 import { customerColumns, customers, threeColumnChange, threeColumns } from './customer.ts'
-import { context, handWritten } from './floor.ts'
+import { handWritten } from './floor.ts'
 import { capturedByPeer } from './peers.ts'
 import type { World } from './world.ts'
 

@@ -1,7 +1,7 @@
 import { encodeContext } from '../../src/core/wire.ts'
+import { context } from '../context.ts'
 import type { Figure } from '../figures.ts'
 import { customerColumns, customers, threeColumns } from './customer.ts'
-import { context } from './floor.ts'
 import type { World } from './world.ts'
 
 const rows = 5_000

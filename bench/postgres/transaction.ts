@@ -1,7 +1,8 @@
 import { encodeParts } from '../../src/core/wire.ts'
+import { context } from '../context.ts'
 import type { Figure } from '../figures.ts'
 import { interleave, type Meter, processCpu, type Variant } from '../measure.ts'
-import { context, handWritten } from './floor.ts'
+import { handWritten } from './floor.ts'
 import { capturedByPeer } from './peers.ts'
 import type { World } from './world.ts'
 
