@@ -120,19 +120,43 @@ function joined(pieces: readonly string[]): string {
   return pieces.length === 0 ? `''` : `concat(\n      ${pieces.join(',\n      ')})`
 }
 
+/**
+ * Adds the columns that differ. Each statement of a trigger is resolved anew for every row, with all of its expressions,
+ * so what is seldom needed stands in a statement that is seldom run.
+ */
+function addChanged(into: string, columns: readonly PlannedColumn[], changed: Changed): string[] {
+  return [
+    `set ${into} = '';`,
+    ...columns.map(
+      (column) =>
+        `if not (${changed.same(column)}) then set ${into} = concat(${into}, ${changed.pair(column)}); end if;`,
+    ),
+  ]
+}
+
+interface Changed {
+  same(column: PlannedColumn): string
+  pair(column: PlannedColumn): string
+}
+
 function update(plan: TablePlan): string {
-  const piece = (column: PlannedColumn): string => {
-    const [old, now] = [before(column), after(column)]
-    return `if(${same(column, old, now)}, '', ${pair(column, json(plan, column, old), json(plan, column, now))})`
+  const changed: Changed = {
+    same: (column) => same(column, before(column), after(column)),
+    pair: (column) => pair(column, json(plan, column, before(column)), json(plan, column, after(column))),
   }
+  const piece = (column: PlannedColumn): string => `if(${changed.same(column)}, '', ${changed.pair(column)})`
   const columns = plan.columns.filter(({ recorded }) => recorded)
   const ignored = columns.filter((column) => column.ignored)
   const facts = rowFacts(plan, before, after)
   const fast = [
-    `set changes = ${joined(columns.filter((column) => !column.ignored).map(piece))};`,
+    ...addChanged(
+      'changes',
+      columns.filter((column) => !column.ignored),
+      changed,
+    ),
     `if changes <> '' then`,
     `  set action = 'UPDATE';`,
-    ...(ignored.length > 0 ? [`  set ignored = ${joined(ignored.map(piece))};`] : []),
+    ...(ignored.length > 0 ? addChanged('ignored', ignored, changed).map((item) => `  ${item}`) : []),
     ...facts.map((item) => `  ${item}`),
     'end if;',
   ]

@@ -25,6 +25,10 @@ function part(context: string, place: number): string {
   return place === 1 ? upTo : `substring_index(${upTo}, ${separator}, -1)`
 }
 
+/** A part of the context as it is stored: too long a text must not fail the application's write. */
+const stored = (place: 1 | 2 | 3 | 4): string =>
+  `left(nullif(${part('context', place)}, ''), ${place === 4 ? 20_000 : 200})`
+
 /** The line of a stored context, as SQL. Total: text of any form has an answer. */
 export function contextLine(context: string, which: (typeof restLines)[number]): string {
   const padded = `concat(${context}, ${literal(lineSeparator.repeat(restLines.length))})`
@@ -46,7 +50,10 @@ export interface EntryColumns {
   readonly lost?: { readonly operation: string; readonly target: boolean }
 }
 
-/** Writes an entry of the trigger's variables, and remembers the first of a transaction, which gives it its name. */
+/**
+ * Writes an entry of the trigger's variables, and remembers the first of a transaction, which gives it its name. A context
+ * is taken apart once for all the rows in a row that have it.
+ */
 export function insertEntry(plan: TablePlan, { action, facts = true, lost }: EntryColumns): string {
   const address = plan.addresses
     ? `if(ifnull(@whodunit_context, '') in ('', '-'), substring_index(user(), '@', -1), null)`
@@ -79,15 +86,19 @@ export function insertEntry(plan: TablePlan, { action, facts = true, lost }: Ent
           ['details', `json_object('operation', '${lost.operation}', 'cause', concat(cause), 'changes', 1)`],
         ] satisfies [string, string][])
       : []),
-    ['actor', `left(nullif(${part('context', 1)}, ''), 200)`],
-    ['request_id', `left(nullif(${part('context', 2)}, ''), 200)`],
-    ['tenant', `left(nullif(${part('context', 3)}, ''), 200)`],
-    ['context', `left(nullif(${part('context', 4)}, ''), 20000)`],
+    ['actor', '@whodunit_actor'],
+    ['request_id', '@whodunit_request'],
+    ['tenant', '@whodunit_tenant'],
+    ['context', '@whodunit_rest'],
     ['role', role],
     ['address', address],
   ]
   const used = columns.filter(([, value]) => value !== 'null')
-  return `insert into whodunit_entry (${used.map(([column]) => column).join(', ')})
+  return `if not binary @whodunit_taken <=> binary context then
+    set @whodunit_actor = ${stored(1)}, @whodunit_request = ${stored(2)}, @whodunit_tenant = ${stored(3)},
+      @whodunit_rest = ${stored(4)}, @whodunit_taken = context;
+  end if;
+  insert into whodunit_entry (${used.map(([column]) => column).join(', ')})
     values (${used.map(([, value]) => value).join(', ')});
   if not binary @whodunit_token <=> binary token then
     set @whodunit_tx = last_insert_id(), @whodunit_token = token;
