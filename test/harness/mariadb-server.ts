@@ -64,10 +64,13 @@ export async function startMariadb(extra: readonly string[] = []): Promise<Maria
     if (server.exitCode !== null || tries > 600) throw new Error(`MariaDB did not start:\n${log}`)
     await sleep(50)
   }
+  const tellCrash = () => console.error(`MariaDB ended by itself:\n${log}`)
+  server.once('exit', tellCrash)
   return {
     url,
     async stop() {
       process.off('exit', killServer)
+      server.off('exit', tellCrash)
       if (killServer()) await once(server, 'exit')
       await rm(folder, { recursive: true, force: true, maxRetries: 5 })
     },
