@@ -1,4 +1,6 @@
 import { type AuditDatabase, AuditError } from '../core/internal.ts'
+import { instrument as adoptMysql2 } from '../driver/mysql2/connection.ts'
+import { instrument as adoptPg } from '../driver/pg/client.ts'
 import { fromMariadb, fromMysql2 } from './mariadb.ts'
 import { fromPg, fromPglite } from './postgres.ts'
 import { fromBetterSqlite3, fromLibsql, fromNodeSqlite } from './sqlite.ts'
@@ -49,4 +51,65 @@ export function databaseOver(client: unknown, where: string): AuditDatabase<unkn
     `${where} is no client that can carry the context.`,
     'Use one of those that docs/orms.md lists.',
   )
+}
+
+/** A database whose connections for the application are made by somebody else's pool. */
+export interface AdoptedDatabase {
+  readonly database: AuditDatabase<unknown, never>
+  /** Makes a connection carry the context. Doing it twice has no effect. */
+  adopt(connection: unknown): void
+}
+
+type ClientModule = Readonly<Record<string, unknown>> & {
+  readonly Pool: new (settings: object) => object
+  createPool(settings: object): object
+}
+
+/** How a pool of the client's own is made, which does not connect before it is used, and what its connections are told by. */
+const modules: readonly {
+  is(module: ClientModule): boolean
+  pool(module: ClientModule, settings: object): object
+  adopt(connection: never): void
+}[] = [
+  {
+    is: (module) => has(module, 'Pool', 'Client'),
+    pool: (module, settings) => new module.Pool(settings),
+    adopt: adoptPg,
+  },
+  {
+    is: (module) => has(module, 'createPool', 'createConnection', 'createPoolCluster'),
+    pool: (module, settings) => module.createPool(settings),
+    adopt: adoptMysql2,
+  },
+]
+
+/**
+ * The database over connections that another pool makes with a client's module. The library's own connections are made
+ * with `settings`, or copied from the pool `own`; none is made here.
+ *
+ * @throws AUDIT_CLIENT_UNKNOWN where no supported client has a module of this shape
+ */
+export function databaseOfModule(
+  module: unknown,
+  settings: object | undefined,
+  own: object | undefined,
+  where: string,
+): AdoptedDatabase {
+  const kind = modules.find(({ is }) => module !== null && is((module ?? {}) as ClientModule))
+  if (!kind) {
+    throw new AuditError(
+      'AUDIT_CLIENT_UNKNOWN',
+      `${where} is no client that can carry the context.`,
+      'Use one of those that docs/orms.md lists.',
+    )
+  }
+  if (!own && !settings) {
+    throw new AuditError(
+      'AUDIT_CLIENT_UNKNOWN',
+      `${where} has no settings that connections of the library's own could be made with.`,
+      'Pass a pool of the client for them: { own: new pg.Pool(...) }.',
+    )
+  }
+  const pool = own ?? kind.pool(module as ClientModule, settings!)
+  return { database: databaseOver(pool, where), adopt: (connection) => kind.adopt(connection as never) }
 }
