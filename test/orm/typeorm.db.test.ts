@@ -1,4 +1,3 @@
-import 'reflect-metadata'
 import {
   ChildEntity,
   Column,
@@ -149,12 +148,18 @@ ormSuite(api, 'TypeORM over better-sqlite3, whose one connection has one transac
 })
 
 describe('TypeORM', () => {
-  class Person {}
-  class Student extends Person {}
+  class Person {
+    declare id: number
+  }
+  class Student extends Person {
+    declare className: string
+  }
   Entity({ name: 'people', schema: 'school' })(Person)
   TableInheritance({ column: { type: 'varchar', name: 'type' } })(Person)
   PrimaryColumn({ type: 'int' })(Person.prototype, 'id')
-  class Address {}
+  class Address {
+    declare city: string
+  }
   Column({ type: 'varchar', name: 'home_city' })(Address.prototype, 'city')
   Column(() => Address)(Person.prototype, 'address')
   ChildEntity()(Student)
