@@ -21,8 +21,19 @@ export function asClient(transaction: RunsCompiled): object {
         compiled(typeof given === 'string' ? given : given.sql, parameters),
       )
       if (!done) return sent
-      sent.then(({ rows }) => done(null, rows), done)
+      void tell(sent, done)
       return undefined
     },
   }
+}
+
+async function tell(
+  sent: Promise<{ readonly rows: readonly unknown[] }>,
+  done: (error: unknown, rows?: unknown) => void,
+): Promise<void> {
+  const { error, rows } = await sent.then(
+    (answer) => ({ error: null, rows: answer.rows }),
+    (failure: unknown) => ({ error: failure, rows: undefined }),
+  )
+  done(error, rows)
 }
