@@ -6,7 +6,7 @@ const transactions = (orm: OrmUnderTest): unknown => orm.transaction
 /** Whose context a write carries, however the ORM makes it. */
 export function ormContextCases(test: DefineOrmCase): void {
   test(
-    'what the ORM writes carries the context of the code that wrote it, with a pool smaller than the load',
+    'what the ORM writes carries the context of the code that wrote it, with a pool smaller than the load [T1]',
     always,
     async ({ orm, race, row, ledger }) =>
       race(async (writer) => {
@@ -54,7 +54,7 @@ export function ormContextCases(test: DefineOrmCase): void {
   )
 
   test(
-    'a write behind a nested transaction that was rolled back to its savepoint carries it',
+    'a write behind a nested transaction that was rolled back to its savepoint carries it [T4]',
     transactions,
     async ({ orm, race, row, ledger }) =>
       race(async (writer) => {
@@ -71,7 +71,7 @@ export function ormContextCases(test: DefineOrmCase): void {
   )
 
   test(
-    'a statement that fails inside a transaction changes nothing for those after it',
+    'a statement that fails inside a transaction changes nothing for those after it [T5]',
     transactions,
     async ({ orm, race, row, ledger }) =>
       race(async (writer) => {
@@ -89,7 +89,7 @@ export function ormContextCases(test: DefineOrmCase): void {
   )
 
   test(
-    'an isolation level set by the ORM is allowed',
+    'an isolation level set by the ORM is allowed [T6]',
     (orm) => orm.serializable,
     async ({ orm, row, as, ledger }) =>
       as('serial', async () => {
@@ -100,7 +100,7 @@ export function ormContextCases(test: DefineOrmCase): void {
   )
 
   test(
-    'a context that changes inside a transaction is that of each statement',
+    'a context that changes inside a transaction is that of each statement [T16]',
     transactions,
     async ({ orm, race, row, ledger, as }) =>
       race(async (writer) => {
@@ -115,7 +115,7 @@ export function ormContextCases(test: DefineOrmCase): void {
   )
 
   test(
-    "a lazy query awaited outside its context has no actor, and never another's",
+    "a lazy query awaited outside its context has no actor, and never another's [T3]",
     (orm) => orm.lazy,
     async ({ orm, race, row, ledger, as }) =>
       race(async (writer) => {

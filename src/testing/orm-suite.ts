@@ -131,7 +131,7 @@ export function ormSuite(api: TestApi, name: string, open: () => Promise<OrmUnde
     ormContextCases(test)
     ormNameCases(test)
     test(
-      'check proves the context through the ORM itself, and fails where it is lost on the way',
+      'check proves the context through the ORM itself, and fails where it is lost on the way [T2]',
       () => true,
       async () => {
         expect(await audit.check()).toEqual([])

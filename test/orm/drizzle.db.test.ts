@@ -1,7 +1,12 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
+import { createClient } from '@libsql/client'
 import Database from 'better-sqlite3'
 import { eq, sql } from 'drizzle-orm'
 import { drizzle as drizzleSqlite } from 'drizzle-orm/better-sqlite3'
+import { drizzle as drizzleLibsql } from 'drizzle-orm/libsql'
 import { drizzle as drizzleMysql } from 'drizzle-orm/mysql2'
 import * as mysql from 'drizzle-orm/mysql-core'
 import { drizzle as drizzlePg, type NodePgDatabase } from 'drizzle-orm/node-postgres'
@@ -174,6 +179,21 @@ ormSuite(api, 'Drizzle over better-sqlite3, whose transactions are synchronous',
     setUp: async (text) => client.exec(text),
     lose: () => void delete (client as { prepare?: unknown }).prepare,
     close: async () => void client.close(),
+  })
+  return rest
+})
+
+ormSuite(api, 'Drizzle over libsql', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'whodunit-drizzle-'))
+  const client = createClient({ url: `file:${join(folder, 'test.db')}` })
+  const db = drizzleLibsql(client, { schema: sqliteSchema })
+  const { serializable: _, ...rest } = underTest(db, sqliteSchema, {
+    setUp: async (text) => client.execute(text),
+    lose: () => Object.assign((db as unknown as { session: object }).session, { client }),
+    close: async () => {
+      client.close()
+      rmSync(folder, { recursive: true })
+    },
   })
   return rest
 })

@@ -3,7 +3,12 @@ import { defineEntity, type EntityManager, IsolationLevel, MikroORM, p } from '@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { fromMikroORM, mikroOrmNames } from '../../src/orm/mikro-orm.ts'
-import { type OrmStatements, ormSuite, type OrmTransaction } from '../../src/testing/index.ts'
+import {
+  type OrmStatements,
+  ormSuite,
+  type OrmTransaction,
+  type OrmUnderTest,
+} from '../../src/testing/index.ts'
 import { dropPlaces, lose, postgresPlace } from './places.ts'
 
 dropPlaces()
@@ -61,13 +66,14 @@ function inTransaction(em: EntityManager): OrmTransaction {
   }
 }
 
-ormSuite(api, 'MikroORM over its own copy of pg', async () => {
+async function underTest(options: { sessionContext?: 'connection' } = {}): Promise<OrmUnderTest> {
   const { url, setUp } = await postgresPlace()
   const orm = await MikroORM.init({
     entities: [Invoice, Account, Line],
     clientUrl: url,
     pool: { max: 5 },
     allowGlobalContext: true,
+    ...options,
   })
   const pool = await orm.em.getConnection().getNativeClient()
   return {
@@ -87,7 +93,12 @@ ormSuite(api, 'MikroORM over its own copy of pg', async () => {
     },
     close: async () => orm.close(),
   }
-})
+}
+
+ormSuite(api, 'MikroORM over its own copy of pg [T2, T13]', async () => underTest())
+ormSuite(api, 'MikroORM that resets a connection before each use [T11]', async () =>
+  underTest({ sessionContext: 'connection' }),
+)
 
 describe('MikroORM', () => {
   test('has another copy of pg than the application, as it pins its own version', () => {
