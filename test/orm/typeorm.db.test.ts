@@ -22,6 +22,7 @@ import {
 import { hasMariadb } from '../harness/mariadb.ts'
 import { dropPlaces, lose, mariadbPlace, postgresPlace } from './places.ts'
 
+await import('reflect-metadata') // what its decorators ask for
 dropPlaces()
 const api = { describe, it, expect, beforeAll, afterAll }
 
