@@ -50,6 +50,7 @@ export type {
   SystemEventInput,
   ViewInput,
 } from './core/log.ts'
+export type { ModelNames, Names } from './core/names.ts'
 export type { AuditConfig, ModelPolicy, Policy } from './core/policy.ts'
 export { defineAudit } from './core/policy-check.ts'
 export type { EntryFilter, Moment, Page, Query } from './core/query.ts'

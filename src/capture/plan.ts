@@ -1,5 +1,4 @@
 import {
-  AuditError,
   defaultMaxValueBytes,
   modelPolicy,
   nestedSecrets,
@@ -8,7 +7,7 @@ import {
   redactionOf,
   secretColumns,
   type Severity,
-  suggest,
+  unknownName,
 } from '../core/internal.ts'
 import type { Cascade, Catalogue, CatalogueColumn, CatalogueTable } from './catalogue.ts'
 
@@ -197,8 +196,7 @@ export function checkNames(policy: Policy, catalogue: Catalogue): void {
   const tables = new Map(catalogue.tables.map((table) => [table.model, table]))
   for (const [path, name] of namedModels(policy)) {
     if (tables.has(name)) continue
-    const message = `${path}: the database has no table "${name}".`
-    throw new AuditError('AUDIT_POLICY_UNKNOWN_MODEL', message, suggest(name, tables.keys()))
+    throw unknownName({ path, table: name, known: [...tables.keys()] })
   }
   checkColumns(policy, tables)
 }
@@ -210,12 +208,12 @@ export function goneModels(policy: Policy, catalogue: Catalogue): readonly strin
   return [...new Set(namedModels(policy).map(([, name]) => name))].filter((name) => !tables.has(name))
 }
 
-function namedModels(policy: Policy): (readonly [path: string, name: string])[] {
+function namedModels(policy: Policy): (readonly [path: readonly string[], name: string])[] {
   return [
-    ...Object.keys(policy.models ?? {}).map((name) => [`models.${name}`, name] as const),
-    ...(policy.skipModels ?? []).map((name) => ['skipModels', name] as const),
+    ...Object.keys(policy.models ?? {}).map((name) => [['models', name], name] as const),
+    ...(policy.skipModels ?? []).map((name) => [['skipModels'], name] as const),
     ...Object.entries(policy.actors ?? {}).map(
-      ([type, { model }]) => [`actors.${type}.model`, model] as const,
+      ([type, { model }]) => [['actors', type, 'model'], model] as const,
     ),
   ].filter(([, name]) => name !== '*')
 }
@@ -226,14 +224,8 @@ function checkColumns(policy: Policy, tables: ReadonlyMap<string, CatalogueTable
     if (!table || !model) continue
     for (const [key, column] of namedColumns(model)) {
       if (table.columns.some((item) => item.name === column)) continue
-      throw new AuditError(
-        'AUDIT_POLICY_UNKNOWN_COLUMN',
-        `models.${name}.${key}: the table has no column "${column}".`,
-        suggest(
-          column,
-          table.columns.map((item) => item.name),
-        ),
-      )
+      const known = table.columns.map((item) => item.name)
+      throw unknownName({ path: ['models', name, key], table: name, column, known })
     }
   }
 }

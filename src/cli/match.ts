@@ -27,7 +27,8 @@ export function matches(entry: AuditEntry, query: Query): boolean {
     is(query.tx, entry.tx) &&
     (query.since === undefined || at >= query.since) &&
     (query.until === undefined || at < query.until) &&
-    (query.changed === undefined || columns(entry).includes(query.changed.toLowerCase())) &&
+    (query.changed === undefined ||
+      query.changed.some((name) => columns(entry).includes(name.toLowerCase()))) &&
     (query.tag === undefined || entry.tags.includes(query.tag)) &&
     (query.text === undefined || searchable(entry).includes(query.text.toLowerCase()))
   )

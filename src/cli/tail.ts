@@ -1,3 +1,4 @@
+import { createTranslator } from '../core/names.ts'
 import { toQuery } from '../core/query.ts'
 import { AuditError, type AuditEntry, type EntryFilter } from '../index.ts'
 import { usage } from './failure.ts'
@@ -49,7 +50,7 @@ async function follow(
   printed: ReadonlySet<string>,
   print: Print,
 ): Promise<void> {
-  const query = toQuery(filter, new Date())
+  const query = createTranslator(audit.names).shownQuery(toQuery(filter, new Date()))
   const stop = new AbortController()
   const end = (): void => stop.abort()
   process.once('SIGINT', end).once('SIGTERM', end)

@@ -12,6 +12,8 @@ import type { AuditDatabase, MigrateOptions, MigrateReport, TrailStatus, CheckWa
 import type { AuditEntry, NewEntry, TargetInput } from './entry.ts'
 import { AuditError } from './errors.ts'
 import * as log from './log.ts'
+import { createTranslator, mergeNames, type Names } from './names.ts'
+import { translatePolicy } from './names-policy.ts'
 import { checkConfig } from './policy-check.ts'
 import { type AuditConfig, type Policy, policyOf } from './policy.ts'
 import { createQueue, type QueueCounters } from './queue.ts'
@@ -19,6 +21,7 @@ import { createReader, type EntryReader } from './reader.ts'
 import { applyPolicy, type HashValues } from './apply-policy.ts'
 import type { AuditSummary, SummaryQuery } from './summary.ts'
 import { toDate } from './query.ts'
+import { inNamesOf } from './unknown-name.ts'
 
 export interface AuditOptions<Client = unknown, Transaction = unknown> extends AuditConfig {
   /** The application's database: `fromPg(pool)` and its like. */
@@ -69,7 +72,10 @@ export interface AuditLogger {
 export interface Audit<Client = unknown, Transaction = unknown> extends AuditLogger {
   /** The wrapped client: give this to the application and its ORM. */
   readonly client: Client
+  /** The policy in the names of tables and columns. */
   readonly policy: Policy
+  /** The application's names: those that its ORM has, and on top of them those of the policy. */
+  readonly names: Names
   readonly entries: EntryReader
 
   /**
@@ -128,7 +134,8 @@ export function createAudit<Client, Transaction>(
       'Pass database: fromPg(pool) or its like.',
     )
   }
-  const policy = policyOf(config)
+  const names = createTranslator(mergeNames(database.names, config.names))
+  const policy = translatePolicy(policyOf(config), names)
   if (policy.onCaptureError === 'report' && database.cannotReport) {
     throw new AuditError(
       'AUDIT_POLICY_INVALID',
@@ -160,7 +167,7 @@ export function createAudit<Client, Transaction>(
 
   const complete = (draft: log.Draft, ref: string): NewEntry => {
     if (draft.kind !== 'request') currentScope()?.note(1)
-    return log.completeDraft(draft, ref, defaults)
+    return names.stored(log.completeDraft(draft, ref, defaults))
   }
   const queued = async (draft: log.Draft): Promise<Logged> => {
     const ref = newId()
@@ -188,13 +195,22 @@ export function createAudit<Client, Transaction>(
       return { ref }
     }
 
-  const reader = createReader(database.trail, policy, now)
-  const migrate = (given?: MigrateOptions): Promise<MigrateReport> => database.setup.migrate(policy, given)
+  const reader = createReader(database.trail, policy, names, now)
+  const inNames = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work
+    } catch (error) {
+      throw inNamesOf(error, names, Object.keys(config.models ?? {}))
+    }
+  }
+  const migrate = (given?: MigrateOptions): Promise<MigrateReport> =>
+    inNames(database.setup.migrate(policy, given))
 
   return {
     ...createLogger(queued),
     client: database.client,
     policy,
+    names: names.names,
     entries: reader.entries,
     in: (transaction) => createLogger(joined(transaction)),
     history: reader.history,
@@ -245,11 +261,14 @@ export function createAudit<Client, Transaction>(
     async getAuditSummary(query = {}) {
       const to = now()
       const from = toDate('since', query.since ?? `${query.days ?? 30}d`, to)
-      return database.trail.summary({ ...query, from, to })
+      const model = query.model === undefined ? {} : { model: names.table(query.model) }
+      const summary = await database.trail.summary({ ...query, ...model, from, to })
+      const byModel = summary.byModel.map(({ name, count }) => ({ name: names.shownModel(name), count }))
+      return { ...summary, byModel }
     },
     migrate,
     async check() {
-      const warnings = await database.setup.check(policy)
+      const warnings = await inNames(database.setup.check(policy))
       await proveContext(database, newId())
       return warnings
     },

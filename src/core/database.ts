@@ -1,4 +1,5 @@
 import type { AuditEntry, NewEntry } from './entry.ts'
+import type { Names } from './names.ts'
 import type { Policy } from './policy.ts'
 import type { Page, Query } from './query.ts'
 import type { AuditSummary, SummaryQuery } from './summary.ts'
@@ -25,10 +26,15 @@ export interface AuditDatabase<Client = unknown, Transaction = unknown> {
    * once a transaction, table and cause. Absent where the client does not hear of it.
    */
   onUnrecorded?(listener: (error: unknown) => void): void
+  /** The application's names of tables and columns, where the client knows them. */
+  readonly names?: Names
   readonly trail: TrailReader
   readonly setup: TrailSetup
-  /** What the wrapped client delivers as context, seen through the application's own client. */
-  probe(): Promise<string>
+  /**
+   * What the wrapped client delivers as context, seen through the application's own client, or through `run`, which answers
+   * the rows of a statement that it sends by another way of the application, such as its ORM.
+   */
+  probe(run?: (sql: string) => Promise<readonly object[]>): Promise<string>
   close(): Promise<void>
 }
 

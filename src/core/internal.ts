@@ -23,6 +23,7 @@ export type {
 export { type AuditEntry, kinds, type NewEntry, severities, type Severity } from './entry.ts'
 export { AuditError, isAuditError } from './errors.ts'
 export { suggest } from './nearest.ts'
+export { unknownName } from './unknown-name.ts'
 export { canonicalPolicy, defaultMaxValueBytes, modelPolicy, type Policy } from './policy.ts'
 export type { Page, Query } from './query.ts'
 export { secretWords, type Redaction } from './redact.ts'

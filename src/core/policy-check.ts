@@ -20,7 +20,7 @@ export function defineAudit<const T extends AuditConfig>(config: T): T {
 /** Throws at the first thing in a configuration that has the wrong shape, naming its path. */
 export function checkConfig(config: unknown): asserts config is AuditConfig {
   const root = record('the configuration', config)
-  knownKeys('the configuration', root, ['url', ...policyKeys])
+  knownKeys('the configuration', root, ['url', 'names', ...policyKeys])
   if (root['url'] !== undefined && typeof root['url'] !== 'string')
     throw wrong('url', root['url'], 'a database URL')
   texts('schemas', root['schemas'])
@@ -46,6 +46,16 @@ export function checkConfig(config: unknown): asserts config is AuditConfig {
     knownKeys(path, value, ['model', 'label'])
     for (const key of ['model', 'label']) {
       if (typeof value[key] !== 'string') throw wrong(`${path}.${key}`, value[key], 'text')
+    }
+  }
+  for (const [name, names] of entries('names', root['names'])) {
+    const path = `names.${name}`
+    const value = record(path, names)
+    knownKeys(path, value, ['table', 'fields'])
+    if (typeof value['table'] !== 'string')
+      throw wrong(`${path}.table`, value['table'], 'the name of a table')
+    for (const [field, column] of entries(`${path}.fields`, value['fields'])) {
+      if (typeof column !== 'string') throw wrong(`${path}.fields.${field}`, column, 'the name of a column')
     }
   }
   for (const [name, age] of entries('retention', root['retention'])) {

@@ -1,4 +1,5 @@
 import type { Severity } from './entry.ts'
+import type { Names } from './names.ts'
 import type { Redaction } from './redact.ts'
 
 /** How one table is audited. Columns are named as in the database. */
@@ -70,6 +71,8 @@ export interface Policy {
 export interface AuditConfig extends Policy {
   /** For the CLI: the owner role, the direct port. `postgres://...`, `mysql://...`, `mariadb://...`, `pglite:DIR` or `sqlite:FILE`. */
   readonly url?: string
+  /** The application's names of tables and columns, so that policy, command line and entries may speak them. An ORM's door has them. */
+  readonly names?: Names
 }
 
 export const defaultMaxValueBytes = 100_000

@@ -56,7 +56,8 @@ export interface Query {
   readonly ip?: string
   readonly since?: Date
   readonly until?: Date
-  readonly changed?: string
+  /** Any of these columns. */
+  readonly changed?: readonly string[]
   readonly text?: string
   readonly tx?: string
   readonly category?: string
@@ -103,6 +104,7 @@ export function toQuery(filter: EntryFilter, now: Date): Query {
     throw invalid(`The filter "target" takes { model, id }, not ${show(target)}.`, '')
   }
   if (target) storable('target.model', target.model)
+  const changed = text('changed', filter.changed)
   return dropUndefined({
     kinds: list('kind', filter.kind, kinds),
     actions: list('action', filter.action),
@@ -115,7 +117,7 @@ export function toQuery(filter: EntryFilter, now: Date): Query {
     ip: text('ip', filter.ip),
     since: filter.since === undefined ? undefined : toDate('since', filter.since, now),
     until: filter.until === undefined ? undefined : toDate('until', filter.until, now),
-    changed: text('changed', filter.changed),
+    changed: changed === undefined ? undefined : [changed],
     text: text('text', filter.text),
     tx: text('tx', filter.tx),
     category: text('category', filter.category),

@@ -2,6 +2,7 @@ import { actorKey } from './actor.ts'
 import { describeEntry } from './describe.ts'
 import type { TrailReader } from './database.ts'
 import type { AuditEntry } from './entry.ts'
+import type { Translator } from './names.ts'
 import { AuditError } from './errors.ts'
 import type { Policy } from './policy.ts'
 import { type EntryFilter, maxPageSize, type Page, toLimit, toQuery } from './query.ts'
@@ -49,6 +50,7 @@ export interface EntryReader {
 export function createReader(
   trail: TrailReader,
   policy: Policy,
+  names: Translator,
   clock: () => Date,
 ): {
   entries: EntryReader
@@ -64,15 +66,19 @@ export function createReader(
     return entries.map((entry) => {
       const label = entry.actor && !entry.actor.label ? labels?.get(actorKey(entry.actor)) : undefined
       const named = label && entry.actor ? { ...entry, actor: { ...entry.actor, label } } : entry
-      const description = describeEntry(named, policy)
-      return description === null ? named : { ...named, description }
+      const description = describeEntry(
+        named,
+        policy,
+        named.target ? names.shownModel(named.target.model) : undefined,
+      )
+      return names.shown(description === null ? named : { ...named, description })
     })
   }
   const find = async (
     filter: EntryFilter = {},
     { limit, after }: FindOptions = {},
   ): Promise<Page<AuditEntry>> => {
-    const query = { ...toQuery(filter, clock()), asked: textOf(filter) }
+    const query = { ...names.query(toQuery(filter, clock())), asked: textOf(filter) }
     const page = await trail.find(query, toLimit(limit), after)
     return { entries: await completed(page.entries), next: page.next }
   }
@@ -81,7 +87,7 @@ export function createReader(
       find,
       async *stream(filter = {}) {
         // ages such as '30d' are counted once, so that all pages have the same bounds
-        const query = toQuery(filter, clock())
+        const query = names.query(toQuery(filter, clock()))
         let after: string | undefined
         do {
           const page: Page<AuditEntry> = await trail.find(query, maxPageSize, after)
@@ -107,7 +113,7 @@ export function createReader(
       if (`${model}${id}`.includes('\u0000')) return all // no text of a database holds one
       let after: string | undefined
       do {
-        const page: Page<AuditEntry> = await trail.history(model, String(id), maxPageSize, after)
+        const page: Page<AuditEntry> = await trail.history(names.table(model), String(id), maxPageSize, after)
         all.push(...page.entries)
         after = page.next ?? undefined
       } while (after !== undefined)

@@ -116,7 +116,16 @@ function ownConfig(config: object): object {
     Object.getPrototypeOf(config),
     Object.getOwnPropertyDescriptors(config),
   ) as object
-  return Object.assign(copy, { charsetNumber: utf8mb4, queryFormat: undefined, pool: undefined })
+  return Object.assign(copy, {
+    charsetNumber: utf8mb4,
+    queryFormat: undefined,
+    pool: undefined,
+    // how the application wants its values is its own matter
+    supportBigNumbers: false,
+    bigNumberStrings: false,
+    decimalNumbers: false,
+    dateStrings: false,
+  })
 }
 
 const instrumented: unique symbol = Symbol('whodunit pool')

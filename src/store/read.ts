@@ -160,9 +160,10 @@ export function conditions(read: ReadDialect, query: Query): Expression<SqlBool>
 }
 
 /** By the name at the head of its pair: a quote inside a value is escaped, so no value looks like one. */
-function changes(read: ReadDialect, column: string): Expression<SqlBool> {
-  const name = JSON.stringify(column)
-  const heads = ['{', ','].map((before) => read.contains(sql`e.changes`, `${before}${name}:[`))
+function changes(read: ReadDialect, columns: readonly string[]): Expression<SqlBool> {
+  const heads = columns
+    .map((column) => JSON.stringify(column))
+    .flatMap((name) => ['{', ','].map((before) => read.contains(sql`e.changes`, `${before}${name}:[`)))
   return sql<SqlBool>`(${sql.join(heads, sql` or `)})`
 }
 

@@ -38,9 +38,9 @@ export function createDatabase<Client, Transaction>(
       await explained(driver.in(transaction)(sql, parameters))
     },
     hashIn: (transaction, values) => explained(hashValues(dialect, driver.in(transaction), values)),
-    async probe() {
-      const [row] = await explained(driver.asApplication(dialect.probe.sql, dialect.probe.parameters))
-      const context = row?.['context']
+    async probe(run = (sql) => driver.asApplication(sql)) {
+      const [row] = await explained(run(dialect.probe.sql))
+      const { context } = (row ?? {}) as { context?: unknown }
       return typeof context === 'string' ? context : ''
     },
     close: () => driver.close(),

@@ -13,4 +13,12 @@ export {
   type TestApi,
   type TransactionUnderTest,
 } from './driver-suite.ts'
+export {
+  type InvoiceRow,
+  ormSchema,
+  type OrmStatements,
+  ormSuite,
+  type OrmTransaction,
+  type OrmUnderTest,
+} from './orm-suite.ts'
 export { storeSuite, type StoreUnderTest } from './store-suite.ts'
