@@ -76,7 +76,7 @@ function runAs(sql: PostgresJsTransactionLike): RunSql {
       typeof value === 'string'
         ? sql.typed(value, text)
         : Array.isArray(value)
-          ? sql.typed(listOf(value as unknown[]), text)
+          ? sql.typed(listOf(value as string[]), text)
           : value,
     )
     const rows = (await sql.unsafe(statement, given as never[])) as SqlRow[]
@@ -87,6 +87,6 @@ function runAs(sql: PostgresJsTransactionLike): RunSql {
 }
 
 /** A list as text of PostgreSQL. */
-function listOf(values: readonly unknown[]): string {
-  return `{${values.map((value) => (value === null ? 'null' : `"${String(value).replaceAll(/["\\]/g, '\\$&')}"`)).join(',')}}`
+function listOf(values: readonly string[]): string {
+  return `{${values.map((value) => `"${value.replaceAll(/["\\]/g, '\\$&')}"`).join(',')}}`
 }

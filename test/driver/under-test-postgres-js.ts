@@ -61,5 +61,9 @@ function statements(on: Unsafe): StatementsUnderTest {
 async function once(url: string, text: string): Promise<void> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
-  await client.query(text).finally(async () => client.end())
+  try {
+    await client.query(text)
+  } finally {
+    await client.end()
+  }
 }

@@ -107,7 +107,7 @@ function createLine(connection: Connection, make: MakeQuery): Line {
     add: (...more) => void turns.push(...more),
     empty: () => void turns.splice(0),
     start: next,
-    onclose: (listener) => void (connection.onclose = listener),
+    onclose: (listener) => void Object.assign(connection, { onclose: listener }),
     unbuilt: (error) => sending && realign(sending, error),
   }
 }
@@ -207,7 +207,10 @@ function turnsAround(line: Line, query: QueryLike, way: Way, given: Alone): Turn
         }
       },
     },
-    { query: behind },
+    {
+      query: behind,
+      sent: () => void (behind.parameters = query.parameters), // what an error shows
+    },
   ]
 }
 

@@ -12,6 +12,7 @@ import { inSession, ownTransaction, sendAlone } from './alone.ts'
 import {
   isQuery,
   isServerError,
+  keepOrigin,
   type MakeQuery,
   type QueryLike,
   realign,
@@ -71,9 +72,8 @@ export function carryingView<T extends SqlLike>(sql: T, mode: Mode): T {
 const newState = (open: boolean): State => ({ open, known: '', used: false, returning: 0 })
 
 function view<T extends SqlLike>(sql: T, place: Place): T {
-  const made = (value: unknown): unknown => (isQuery(value) ? carry(value, place) : value)
   const replaced: Record<string, unknown> = {
-    unsafe: (...given: Parameters<MakeQuery>) => made(sql.unsafe(...given)),
+    unsafe: (...given: Parameters<MakeQuery>) => carry(sql.unsafe(...given), place),
     file: (path: string, args?: unknown, options?: object) => fileQuery(sql, place, path, args, options),
     begin: (...given: unknown[]) =>
       sql.begin!(
@@ -88,8 +88,14 @@ function view<T extends SqlLike>(sql: T, place: Place): T {
     },
     savepoint: (...given: unknown[]) => savepoint(sql, place, given),
   }
+  const apply = (target: T, self: unknown, given: unknown[]): unknown => {
+    const value: unknown = Reflect.apply(target as never, self, given)
+    if (!isQuery(value)) return value
+    keepOrigin(value, apply)
+    return carry(value, place)
+  }
   return new Proxy(sql, {
-    apply: (target, self, given) => made(Reflect.apply(target as never, self, given)),
+    apply,
     get: (target, key) =>
       typeof key === 'string' && Object.hasOwn(replaced, key) && key in target
         ? replaced[key]
@@ -140,12 +146,12 @@ function fileQuery(sql: SqlLike, place: Place, path: string, args: unknown, opti
     sql.unsafe('', list, { prepare: true, simple: list.length === 0, ...(more as object) }),
     place,
   )
-  const send = query.handler
+  const sendText = query.handler
   query.handler = () => {
     readFile(path, 'utf8', (error, text) => {
       if (error) return query.reject(error)
       query.strings = [text]
-      send(query)
+      sendText(query)
     })
   }
   return query
@@ -262,14 +268,19 @@ function setInText(query: QueryLike, text: string, context: string, holds: boole
   query.strings = strings
   Object.defineProperties(query, {
     origin: { value: origin },
-    string: { get: () => built && without(built, sent.shifts), set: (given: string) => (built = given) },
+    string: {
+      get: () => built && without(built, sent.shifts),
+      set(given: string) {
+        built = given
+      },
+    },
   })
   settle(
     query,
     (result: ResultLike & unknown[], done) => {
       const results = result?.command === undefined && Array.isArray(result) ? result : [result]
       for (const { statement } of results as ResultLike[]) {
-        if (statement && statement.string === built) statement.string = without(built!, sent.shifts)
+        if (statement && statement.string === built) statement.string = without(built, sent.shifts)
       }
       // in front of rows, a result of its own
       if (results.length > 1 && sent.shifts[0]?.at === 0 && (results[0] as ResultLike).command === 'SET') {
