@@ -24,6 +24,11 @@ export function pgDriver<T extends PgPoolLike | PgClientLike>(client: T): Driver
   const own = isPool(client) ? instrumentPool(client) : instrumentClient(client)
   return {
     client,
+    attach(other) {
+      if (isPool(other)) instrumentPool(other)
+      else instrumentClient(other)
+      return other
+    },
     writing: session(own, 1),
     reading: session(own, 2),
     asApplication: async (sql, parameters) => rows(await client.query(sql, parameters as unknown[])),

@@ -29,15 +29,8 @@ export function postgresJsDriver<T extends PostgresJsLike>(
   sql: T,
   { mode = 'begin', own }: PostgresJsOptions = {},
 ): Driver<T, PostgresJsTransactionLike> {
-  for (const given of own ? [sql, own] : [sql]) {
-    const { unsafe, begin, reserve, options } = (given ?? {}) as Partial<PostgresJsLike>
-    if ([unsafe, begin, reserve].every((method) => typeof method === 'function') && options) continue
-    throw new AuditError(
-      'AUDIT_CLIENT_UNKNOWN',
-      'fromPostgresJs() got no sql of postgres.js.',
-      'Pass what postgres(...) gave.',
-    )
-  }
+  checkSql(sql)
+  if (own) checkSql(own)
   if (mode !== 'begin' && mode !== 'pipeline') {
     throw new AuditError(
       'AUDIT_CLIENT_UNKNOWN',
@@ -45,10 +38,15 @@ export function postgresJsDriver<T extends PostgresJsLike>(
       "Leave it out, or pass 'begin' or 'pipeline'.",
     )
   }
-  const client = carryingView(sql as never as SqlLike, mode) as never as T
+  const carrying = (other: T): T => carryingView(other as T & SqlLike, mode)
+  const client = carrying(sql)
   const connections = ownConnections(sql, own)
   return {
     client,
+    attach(other) {
+      checkSql(other)
+      return carrying(other)
+    },
     writing: sessionOver((fn) => connections.with(1, fn)),
     reading: sessionOver((fn) => connections.with(2, fn)),
     asApplication: runAs(client),
@@ -67,6 +65,17 @@ export function postgresJsDriver<T extends PostgresJsLike>(
   }
 }
 
+function checkSql(sql: PostgresJsLike): void {
+  const { unsafe, begin, reserve, options } = (sql ?? {}) as Partial<PostgresJsLike>
+  if ([unsafe, begin, reserve].every((method) => typeof method === 'function') && options) return
+  throw new AuditError(
+    'AUDIT_CLIENT_UNKNOWN',
+    'fromPostgresJs() got no sql of postgres.js.',
+    'Pass what postgres(...) gave.',
+  )
+}
+
+/** The type of PostgreSQL that texts are sent as. */
 const text = 25
 
 /** With what the application may have set otherwise for its own queries: types of values, names of columns. */

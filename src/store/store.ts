@@ -18,6 +18,7 @@ export function createDatabase<Client, Transaction>(
   }
   return {
     client: driver.client,
+    ...(driver.attach ? { attach: driver.attach } : {}),
     cannotReport: dialect.capture.cannotReport,
     trail: createTrailReader(driver.reading, dialect),
     setup: createTrailSetup(driver.writing, dialect, driver.reading),

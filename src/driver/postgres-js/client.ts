@@ -64,10 +64,15 @@ interface Place {
 
 /** A view of `sql` whose statements carry the context of the code that made them. */
 export function carryingView<T extends SqlLike>(sql: T, mode: Mode): T {
+  if (views.has(sql)) return sql
   const byHand = sql.options?.max === 1
   const place = { make: sql.unsafe, mode, address: { direct: undefined }, byHand }
-  return view(sql, byHand ? { ...place, state: newState(false) } : place)
+  const carrying = view(sql, byHand ? { ...place, state: newState(false) } : place)
+  views.add(carrying)
+  return carrying
 }
+
+const views = new WeakSet<object>()
 
 const newState = (open: boolean): State => ({ open, known: '', used: false, returning: 0 })
 
