@@ -71,7 +71,7 @@ export interface Audit<Client = unknown, Transaction = unknown> extends AuditLog
    * a tenant's role or schema, of a second ORM. It must reach the database of this audit, or a replica of it: the trail is
    * read and written through `client` alone. A database of its own has a trail of its own: `createAudit` again.
    *
-   * @throws AUDIT_DATABASE_UNSUPPORTED where a database has one client only (SQLite)
+   * @throws AUDIT_DATABASE_UNSUPPORTED where a database has one client only (SQLite, PGlite)
    * @example
    * const replica = audit.attach(new pg.Pool({ connectionString: process.env.REPLICA_URL }))
    */

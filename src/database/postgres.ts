@@ -54,8 +54,8 @@ export function fromPglite<T extends PgliteLike>(client: T): AuditDatabase<T, Pg
  * `CALL` and a `DO` that may commit carry no context; give `prepare: false` there, as postgres.js needs it anyway.
  *
  * `{ mode: 'pipeline' }` spares that transaction: the session is given the context in front of the query and cleared
- * behind it. For direct connections only: a connection that turns out to go through a pooler is used as in `begin` mode,
- * but one that is asked through a pooler with a single session cannot tell.
+ * behind it. For direct connections only. The server is asked once whether its sessions are its own, and a pooler that shows
+ * by that is used as in `begin` mode; one that passes on the server's process id would not show, and leave contexts to others.
  *
  * The library's own reading and writing uses up to three connections with the settings of `sql`, made by the `postgres`
  * that is installed, or those of `own`, another `sql`: for bundled applications.

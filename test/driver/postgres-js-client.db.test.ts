@@ -285,6 +285,28 @@ test('a connection that breaks fails what it was doing, and a later one carries 
   expect(await actors()).toEqual(['ann'])
 })
 
+test('under pressure, with connections that take nothing more, each keeps its own', async () => {
+  for (const max_pipeline of [1, 2, 100]) {
+    const other = open({ max: 2, max_pipeline } as object)
+    await Promise.all(
+      Array.from({ length: 60 }, async (_, n) => {
+        const note = `${n}${'x'.repeat(n % 3 === 0 ? 200_000 : 10)}`
+        const insert = async () => other.sql`insert into item values (${1000 * max_pipeline + n}, ${note})`
+        if (n % 4 === 0) return insert()
+        return audit.withContext({ actor: { id: `a${n}` } }, insert)
+      }),
+    )
+    await other.original.end()
+  }
+  const { entries } = await audit.entries.find({ model: 'item', action: 'CREATE' }, { limit: 200 })
+  const fresh = entries.filter(({ id }) => BigInt(id) > newest)
+  expect(fresh.length).toBe(180)
+  const owner = (id: number): string | null => (id % 4 === 0 ? null : `a${id}`)
+  expect(
+    fresh.filter(({ actor, target }) => (actor?.id ?? null) !== owner(Number(target!.id) % 1000)),
+  ).toEqual([])
+})
+
 test('end() ends, and what comes later fails', async () => {
   const other = open()
   await audit.withContext({ actor: { id: 'ann' } }, async () => {
