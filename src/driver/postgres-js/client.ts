@@ -1,12 +1,5 @@
 import { readFile } from 'node:fs'
-import {
-  forgetsContext,
-  inTransactionAfter,
-  setContext,
-  shiftBack,
-  statementKind,
-  withContext,
-} from '../base/statement.ts'
+import { forgetsContext, inTransactionAfter, setContext, statementKind } from '../base/statement.ts'
 import { take, type Taken } from '../base/taken.ts'
 import { inSession, ownTransaction, sendAlone } from './alone.ts'
 import {
@@ -16,11 +9,11 @@ import {
   type MakeQuery,
   type QueryLike,
   realign,
-  type ResultLike,
   rowsChanged,
   settle,
   textOf,
 } from './query.ts'
+import { setInText } from './text.ts'
 
 /*
  * How the context travels through postgres.js. Each query knows by which handler it is sent, when somebody waits for it.
@@ -255,56 +248,6 @@ function sendInside(
   handler(query)
   sending = false
   if (unbuilt) handler(setter()) // whose answers are taken for the query's
-}
-
-/** Sets the context in a text without parameters. Answers whether it still holds behind it; `undefined` where it cannot. */
-function setInText(query: QueryLike, text: string, context: string, holds: boolean): boolean | undefined {
-  const sent = withContext(text, context, holds)
-  const [head = '', ...rest] = query.strings
-  const tail = text.slice(head.length)
-  // what stands behind the first piece is not known to the character
-  if (rest.length > 0 && (sent.shifts.length > 1 || !sent.text.endsWith(tail))) return undefined
-  if (sent.shifts.length === 0) return sent.holds
-  const origin = query.origin
-  const strings = Object.assign([sent.text.slice(0, sent.text.length - tail.length), ...rest], {
-    raw: (query.strings as { raw?: unknown }).raw,
-  })
-  let built: string | undefined
-  query.strings = strings
-  Object.defineProperties(query, {
-    origin: { value: origin },
-    string: {
-      get: () => built && without(built, sent.shifts),
-      set(given: string) {
-        built = given
-      },
-    },
-  })
-  settle(
-    query,
-    (result: ResultLike & unknown[], done) => {
-      const results = result?.command === undefined && Array.isArray(result) ? result : [result]
-      for (const { statement } of results as ResultLike[]) {
-        if (statement && statement.string === built) statement.string = without(built, sent.shifts)
-      }
-      // in front of rows, a result of its own
-      if (results.length > 1 && sent.shifts[0]?.at === 0 && (results[0] as ResultLike).command === 'SET') {
-        results.shift()
-        done(results.length === 1 ? results[0] : results)
-      } else done(result)
-    },
-    (error: object, done) => {
-      shiftBack(error, sent)
-      done(error)
-    },
-  )
-  return sent.holds
-}
-
-function without(text: string, shifts: ReturnType<typeof withContext>['shifts']): string {
-  const characters = [...text]
-  for (const { at, length } of shifts.toReversed()) characters.splice(at, length)
-  return characters.join('')
 }
 
 /** Takes note of transactions that the application begins and ends itself, on a connection of its own. */
