@@ -287,6 +287,30 @@ test('a connection that breaks fails what it was doing, and a later one carries 
   expect(await actors()).toEqual(['ann'])
 })
 
+test('transactions begun by hand carry it, on a reserved connection and on the only one', async () => {
+  const other = open({ max: 2 })
+  const reserved = await other.sql.reserve()
+  await as('ann', async () => {
+    for (const [n, on] of [sql, reserved].entries()) {
+      await on.unsafe(`insert into item values (${n}1)`)
+      await on.unsafe('begin')
+      await on.unsafe(`insert into item values (${n}2)`)
+      await as('ben', async () => on`insert into item values (${`${n}3`})`)
+      await on`insert into item values (${`${n}4`})`
+      await on.unsafe('commit')
+      await on`insert into item values (${`${n}5`})`
+      await on.unsafe(`begin; insert into item values (${n}6)`)
+      await on.unsafe(`insert into item values (${n}7)`)
+      await on.unsafe('rollback')
+      await on.unsafe(`begin; insert into item values (${n}8); commit; insert into item values (${n}9)`)
+    }
+  })
+  reserved.release()
+  await other.original.end()
+  const each = ['ann', 'ann', 'ben', 'ann', 'ann', 'ann', 'ann']
+  expect(await actors()).toEqual([...each, ...each])
+})
+
 test('under pressure, with connections that take nothing more, each keeps its own', async () => {
   for (const max_pipeline of [1, 2, 100]) {
     const other = open({ max: 2, max_pipeline } as object)

@@ -200,7 +200,9 @@ function sendOutside(
   const holds = kind === 'plain' && list ? setInText(query, text, context, false) : undefined
   if (holds !== undefined) {
     handler(query)
-    if (state) Object.assign(state, { known: holds ? context : undefined, used: true })
+    if (state && inTransactionAfter(text, false)) {
+      Object.assign(state, { known: holds ? context : undefined, used: true })
+    }
     return
   }
   const [apart, ask] = [kind === 'apart', kind === 'apart' || mode === 'pipeline']
@@ -254,15 +256,15 @@ function sendInside(
 function follow(query: QueryLike, text: string, state: State): void {
   const before = state.open
   const after = inTransactionAfter(text, before)
-  if (!before && after && !query.options.simple) Object.assign(state, { known: '', used: false })
-  state.open = after
-  if (before && !after) Object.assign(state, { known: '', used: false })
+  const closed = { open: false, known: '', used: false }
+  if (after) state.open = true
+  else Object.assign(state, closed)
   settle(
     query,
     (result, done) => done(result),
     (error, done) => {
       // a text that failed began nothing that lasts; a connection that is lost has nothing open
-      if (before !== after || !isServerError(error)) state.open = false
+      if (before !== after || !isServerError(error)) Object.assign(state, closed)
       done(error)
     },
   )
