@@ -58,7 +58,7 @@ export function fromPglite<T extends PgliteLike>(client: T): AuditDatabase<T, Pg
  * by that is used as in `begin` mode; one that passes on the server's process id would not show, and leave contexts to others.
  *
  * The library's own reading and writing uses up to three connections with the settings of `sql`, made by the `postgres`
- * that is installed, or those of `own`, another `sql`: for bundled applications.
+ * that is installed, or by the one that is given as `{ postgres }`: for bundled applications.
  *
  * @throws AUDIT_CLIENT_UNKNOWN for anything but what `postgres()` gives
  * @example

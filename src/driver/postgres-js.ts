@@ -3,7 +3,7 @@ import type { RunSql, SqlRow } from '../dialect/dialect.ts'
 import { sessionOver } from './base/own.ts'
 import type { Driver } from './driver.ts'
 import { carryingView, type Mode, type SqlLike } from './postgres-js/client.ts'
-import { ownConnections } from './postgres-js/own.ts'
+import { ownConnections, type Postgres } from './postgres-js/own.ts'
 
 /** What is used of a transaction of postgres.js, or of a reserved connection. */
 export interface PostgresJsTransactionLike {
@@ -21,16 +21,16 @@ export interface PostgresJsLike extends PostgresJsTransactionLike {
 
 export interface PostgresJsOptions {
   readonly mode?: Mode
-  readonly own?: PostgresJsLike
+  /** What `import postgres from 'postgres'` gives, for the library's own connections. @default the one that is installed */
+  readonly postgres?: (options: never) => unknown
 }
 
 /** A driver for postgres.js. The `sql` given stays as it is; `client` is a view of it that carries the context. */
 export function postgresJsDriver<T extends PostgresJsLike>(
   sql: T,
-  { mode = 'begin', own }: PostgresJsOptions = {},
+  { mode = 'begin', postgres }: PostgresJsOptions = {},
 ): Driver<T, PostgresJsTransactionLike> {
   checkSql(sql)
-  if (own) checkSql(own)
   if (mode !== 'begin' && mode !== 'pipeline') {
     throw new AuditError(
       'AUDIT_CLIENT_UNKNOWN',
@@ -40,7 +40,7 @@ export function postgresJsDriver<T extends PostgresJsLike>(
   }
   const carrying = (other: T): T => carryingView(other as T & SqlLike, mode)
   const client = carrying(sql)
-  const connections = ownConnections(sql, own)
+  const connections = ownConnections(sql, postgres as Postgres | undefined)
   return {
     client,
     attach(other) {

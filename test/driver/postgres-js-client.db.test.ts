@@ -287,6 +287,24 @@ test('a connection that breaks fails what it was doing, and a later one carries 
   expect(await actors()).toEqual(['ann'])
 })
 
+test('the library connects by the postgres that it is given, with the settings of the sql', async () => {
+  const bundled = postgres(`${proxy.url}?application_name=bundled`, { max: 1 })
+  const made: unknown[] = []
+  const given = (options: never) => {
+    made.push((options as { max: number }).max)
+    return postgres(options)
+  }
+  const other = createAudit({ database: fromPostgresJs(bundled, { postgres: given }) })
+  await other.logAuditEvent({ action: 'mail.sent', durable: true })
+  await other.entries.find()
+  const { rows } = await database.pool.query(
+    `select count(*)::int as n from pg_stat_activity where application_name = 'bundled'`,
+  )
+  expect({ made, ...rows[0] }).toEqual({ made: [1, 2], n: 2 })
+  await other.close()
+  await bundled.end()
+})
+
 test('transactions begun by hand carry it, on a reserved connection and on the only one', async () => {
   const other = open({ max: 2 })
   const reserved = await other.sql.reserve()

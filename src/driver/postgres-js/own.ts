@@ -15,7 +15,7 @@ interface Sql {
   reserve(): Promise<Sql & { release(): void }>
   end(options?: { timeout?: number }): Promise<void>
 }
-type Postgres = (options: object) => Sql
+export type Postgres = (options: object) => Sql
 
 interface Lane {
   readonly sql: Sql
@@ -27,18 +27,16 @@ interface Lane {
  * Made with the settings of the application's `sql`, but for types and transforms, which are ours. An idle one ends after
  * two seconds, so that it does not keep the process.
  */
-export function ownConnections(sql: object, own: object | undefined): OwnConnections {
+export function ownConnections(sql: object, given: Postgres | undefined): OwnConnections {
   const settings = { ...(sql as { options: object }).options }
   const lanes = new Map<number, Promise<Lane>>()
   const open = async (max: number): Promise<Lane> => {
-    if (own) return { sql: own as Sql, closes: 0 }
-    const postgres = await loadPostgres()
+    const postgres = given ?? (await loadPostgres())
     const lane: { sql?: Sql; closes: number } = { closes: 0 }
     lane.sql = postgres({ ...settings, ...plain(), max, onclose: () => void lane.closes++ })
     return lane as Lane
   }
   const discard = async (max: number, lane: Lane): Promise<void> => {
-    if (own) return
     lanes.delete(max)
     await lane.sql.end({ timeout: 0 })
   }
@@ -73,7 +71,7 @@ export function ownConnections(sql: object, own: object | undefined): OwnConnect
     async close() {
       const all = [...lanes.values()]
       lanes.clear()
-      if (!own) await Promise.all(all.map(async (lane) => (await lane).sql.end()))
+      await Promise.all(all.map(async (lane) => (await lane).sql.end()))
     },
   }
 }
@@ -107,7 +105,7 @@ async function loadPostgres(): Promise<Postgres> {
       throw new AuditError(
         'AUDIT_CLIENT_MISSING',
         'The package postgres was not found, neither from the current folder nor from here.',
-        'Bundled? Pass { own: postgres(...) }, a second sql, to fromPostgresJs().',
+        'Bundled? Call fromPostgresJs(sql, { postgres }), with what you import from it.',
       )
     }
   }
