@@ -2,11 +2,13 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { engines } from './engines.ts'
 import { broken, type Figure, printFigures } from './figures.ts'
+import { clientCost } from './postgres/client.ts'
 import { growthByColumns, printGrowth } from './postgres/growth.ts'
 import { openWorld } from './postgres/world.ts'
 
 const usage = `npm run bench -- capture [--engine NAME] [--json FILE] [--rounds N] [--rows N] [--guard]
 npm run bench -- growth [--json FILE] [--rounds N]
+npm run bench -- client [--json FILE] [--rounds N]
   --engine  postgres, sqlite or mariadb alone (default all three)
   --rounds  measured rounds of each variant; one more warms up (default 7)
   --rows    rows of COPY and DELETE in bulk on PostgreSQL (default 10000)
@@ -24,7 +26,7 @@ const { values, positionals } = parseArgs({
 })
 const chosen = Object.entries(engines).filter(([name]) => [undefined, name].includes(values.engine))
 const [rounds, rows] = [Number(values.rounds), Number(values.rows)]
-const command = new Map(Object.entries({ capture, growth })).get(positionals.join())
+const command = new Map(Object.entries({ capture, growth, client })).get(positionals.join())
 if (!command || !(rounds >= 1) || !(rows >= 100) || chosen.length === 0) {
   console.error(usage)
   process.exit(2)
@@ -39,6 +41,12 @@ async function capture(): Promise<object> {
   printFigures(figures)
   if (values.guard) guard(figures)
   return { rows, figures }
+}
+
+async function client(): Promise<object> {
+  const figures = await clientCost(rounds)
+  printFigures(figures)
+  return { figures }
 }
 
 async function growth(): Promise<object> {

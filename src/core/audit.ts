@@ -72,6 +72,16 @@ export interface AuditLogger {
 export interface Audit<Client = unknown, Transaction = unknown> extends AuditLogger {
   /** The wrapped client: give this to the application and its ORM. */
   readonly client: Client
+  /**
+   * Makes another client of the same kind carry the context too, and gives it back wrapped: the pool of a read replica, of
+   * a tenant's role or schema, of a second ORM. It must reach the database of this audit, or a replica of it: the trail is
+   * read and written through `client` alone. A database of its own has a trail of its own: `createAudit` again.
+   *
+   * @throws AUDIT_DATABASE_UNSUPPORTED where a database has one client only (SQLite, PGlite)
+   * @example
+   * const replica = audit.attach(new pg.Pool({ connectionString: process.env.REPLICA_URL }))
+   */
+  attach(client: Client): Client
   /** The policy in the names of tables and columns. */
   readonly policy: Policy
   /** The application's names: those that its ORM has, and on top of them those of the policy. */
@@ -209,6 +219,14 @@ export function createAudit<Client, Transaction>(
   return {
     ...createLogger(queued),
     client: database.client,
+    attach(client) {
+      if (database.attach) return database.attach(client)
+      throw new AuditError(
+        'AUDIT_DATABASE_UNSUPPORTED',
+        'This database carries the context of one client only.',
+        'Make an audit of its own for each client.',
+      )
+    },
     policy,
     names: names.names,
     entries: reader.entries,

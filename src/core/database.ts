@@ -11,6 +11,8 @@ import type { AuditSummary, SummaryQuery } from './summary.ts'
 export interface AuditDatabase<Client = unknown, Transaction = unknown> {
   /** The wrapped client, for the application and its ORM. */
   readonly client: Client
+  /** Makes another client of the same kind carry the context, and gives it back wrapped. Absent where no other can. */
+  attach?(client: Client): Client
   /** Stores entries in one transaction on a connection of the library's own. AUDIT_ENTRY_INVALID: the data was refused. */
   write(entries: readonly NewEntry[]): Promise<void>
   /** Stores entries in the given transaction of the application. */

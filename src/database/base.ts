@@ -2,7 +2,7 @@ import { type AuditDatabase, AuditError } from '../core/internal.ts'
 import { instrument as adoptMysql2 } from '../driver/mysql2/connection.ts'
 import { instrument as adoptPg } from '../driver/pg/client.ts'
 import { fromMariadb, fromMysql2 } from './mariadb.ts'
-import { fromPg, fromPglite } from './postgres.ts'
+import { fromPg, fromPglite, fromPostgresJs } from './postgres.ts'
 import { fromBetterSqlite3, fromLibsql, fromNodeSqlite } from './sqlite.ts'
 
 type Shape = Readonly<Record<string, unknown>>
@@ -17,6 +17,7 @@ const known: readonly { is(client: Shape): boolean; from(client: never): AuditDa
     is: (client) => has(client, 'connect', 'query') && has(client['connection'], 'parse', 'bind'),
     from: fromPg,
   },
+  { is: (client) => has(client, 'begin', 'unsafe'), from: fromPostgresJs },
   { is: (client) => has(client, 'prepare', 'exec', 'transaction', 'pragma'), from: fromBetterSqlite3 },
   { is: (client) => has(client, 'prepare', 'exec', 'location'), from: fromNodeSqlite },
   { is: (client) => has(client, 'execute', 'batch', 'transaction', 'sync'), from: fromLibsql },

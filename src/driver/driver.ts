@@ -4,6 +4,8 @@ import type { RunSql, ServerNotice, Session } from '../dialect/dialect.ts'
 export interface Driver<Client = unknown, Transaction = unknown> {
   /** The wrapped client: every write through it carries the context of the code that called it, and never another's. */
   readonly client: Client
+  /** The same of another client: a replica's, a tenant's. Twice has no effect. Absent where only one client can. */
+  attach?(client: Client): Client
   /** The library's own connection for writing; never one that the application holds. */
   readonly writing: Session
   /** The library's own connections for reading. */

@@ -41,6 +41,11 @@ export function mariadbDriver<T extends MariadbPoolLike | MariadbConnectionLike>
   else instrumentConnection(client as never)
   return {
     client,
+    attach(other) {
+      if (isPool(other)) instrumentPool(other as never)
+      else instrumentConnection(other as never)
+      return other
+    },
     writing: session,
     reading: session,
     asApplication: runOn(client, false),

@@ -34,6 +34,12 @@ export function mysql2Driver<T extends Mysql2ClientLike>(client: T): Driver<T, M
   const own = isPool(core) ? instrumentPool(core) : instrumentConnection(core)
   return {
     client,
+    attach(other) {
+      const its = coreOf(other)
+      if (isPool(its)) instrumentPool(its)
+      else instrumentConnection(its)
+      return other
+    },
     writing: sessionOver((fn) => own.with(1, fn)),
     reading: sessionOver((fn) => own.with(2, fn)),
     asApplication: runOn(core),

@@ -26,6 +26,11 @@ export function pgDriver<T extends PgPoolLike | PgClientLike>(client: T): Driver
   const ends: (() => void)[] = []
   return {
     client,
+    attach(other) {
+      if (isPool(other)) instrumentPool(other)
+      else instrumentClient(other)
+      return other
+    },
     writing: session(own, 1),
     reading: session(own, 2),
     asApplication: async (sql, parameters) => rows(await client.query(sql, parameters as unknown[])),

@@ -21,15 +21,16 @@ export function throughOrm<Client, Transaction>(
 ): AuditDatabase<Client, Transaction> {
   const handleOf = async (transaction: Transaction): Promise<never> => {
     const found = await handle(transaction as never)
-    if (typeof found === 'object' && found !== null) return found as never
+    if ((typeof found === 'object' || typeof found === 'function') && found !== null) return found as never
     throw new AuditError(
       'AUDIT_CLIENT_UNKNOWN',
       'audit.in() got no open transaction of the ORM.',
       'Pass the one that the ORM gives to the function that runs in it.',
     )
   }
+  const { attach: _ofTheClientBelow, ...rest } = database
   return {
-    ...database,
+    ...rest,
     client,
     names,
     writeIn: async (transaction, entries) => database.writeIn(await handleOf(transaction), entries),

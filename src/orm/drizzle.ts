@@ -20,7 +20,7 @@ export interface DrizzleOptions {
 }
 
 /**
- * Any database through Drizzle, over `pg`, PGlite, mysql2, better-sqlite3 or libsql.
+ * Any database through Drizzle, over `pg`, postgres.js, PGlite, mysql2, better-sqlite3 or libsql.
  *
  * The client below is found and made to carry the context; `audit.client` is the same Drizzle, and `db.$client` what it
  * works with from then on. Models are called as the schema exports them, fields as the keys of their columns.

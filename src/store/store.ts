@@ -19,6 +19,7 @@ export function createDatabase<Client, Transaction>(
   }
   return {
     client: driver.client,
+    ...(driver.attach ? { attach: driver.attach } : {}),
     cannotReport: dialect.capture.cannotReport,
     onUnrecorded(listener) {
       driver.onNotice?.((notice) => {

@@ -5,6 +5,7 @@ import { fromPg } from '../../src/database/postgres.ts'
 import { driverSuite } from '../../src/testing/index.ts'
 import { freshDatabase, type TestDatabase } from '../harness/postgres.ts'
 import { type Bouncer, hasPgbouncer, startPgbouncer } from './pgbouncer.ts'
+import { postgresJsUnderTest } from './under-test-postgres-js.ts'
 import { poolUnderTest } from './under-test.ts'
 
 describe.skipIf(!hasPgbouncer)('behind PgBouncer in transaction mode', () => {
@@ -28,6 +29,20 @@ describe.skipIf(!hasPgbouncer)('behind PgBouncer in transaction mode', () => {
     } = poolUnderTest(bouncer.url(database.url), 5, database.url)
     return { ...rest, pooled: true }
   })
+
+  for (const mode of ['begin', 'pipeline'] as const) {
+    driverSuite({ describe, it, expect, beforeAll, afterAll }, `postgres.js in ${mode} mode`, async () => {
+      const own = await freshDatabase()
+      const url = bouncer.url(own.url)
+      const options = { prepare: false, direct: own.url, mode }
+      const { connection: _session, ...rest } = postgresJsUnderTest(url, 5, options)
+      const close = async () => {
+        await rest.close()
+        await own.drop()
+      }
+      return { ...rest, close, pooled: true }
+    })
+  }
 
   it('a procedure carries no context, rather than leave one to other programs', async () => {
     const url = bouncer.url(database.url)

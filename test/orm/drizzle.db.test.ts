@@ -12,9 +12,11 @@ import * as mysql from 'drizzle-orm/mysql-core'
 import { drizzle as drizzlePg, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import * as pgCore from 'drizzle-orm/pg-core'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
+import { drizzle as drizzlePostgresJs } from 'drizzle-orm/postgres-js'
 import * as sqlite from 'drizzle-orm/sqlite-core'
 import { createPool } from 'mysql2/promise'
 import pg from 'pg'
+import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { createAudit, isAuditError } from '../../src/index.ts'
 import { drizzleNames, fromDrizzle } from '../../src/orm/drizzle.ts'
@@ -139,6 +141,17 @@ ormSuite(api, 'Drizzle over pg', async () => {
       pool.on('connect', lose)
     },
     close: async () => pool.end(),
+  })
+})
+
+ormSuite(api, 'Drizzle over postgres.js', async () => {
+  const { url, setUp } = await postgresPlace()
+  const client = postgres(url, { max: 5, onnotice: () => {} })
+  const db = drizzlePostgresJs(client, { schema: pgSchema })
+  return underTest(db, pgSchema, {
+    setUp,
+    lose: () => Object.assign((db as unknown as { session: object }).session, { client }),
+    close: async () => client.end(),
   })
 })
 

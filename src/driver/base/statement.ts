@@ -65,7 +65,7 @@ export interface TextWithContext {
  */
 export function withContext(text: string, context: string, holds: boolean): TextWithContext {
   if (text.trim() === '' || copiesOut.test(text)) return { text, shifts: [], sets: [], holds }
-  const setter = `set local whodunit.context = ${literal(context)};`
+  const setter = `${setContext(context, 'local')};`
   const length = [...setter].length
   const shifts: { at: number; length: number }[] = []
   const sets: boolean[] = []
@@ -114,6 +114,11 @@ export function inTransactionAfter(text: string, before: boolean): boolean {
     const chained = rest.join(' ').replace(/^(work|transaction) /, '')
     return open && (chained.startsWith('to ') || chained.startsWith('and chain'))
   }, before)
+}
+
+/** The statement that gives the transaction, or the session, a context. */
+export function setContext(context: string, to: 'local' | 'session'): string {
+  return `set ${to} whodunit.context = ${literal(context)}`
 }
 
 /** A text as SQL, whatever `standard_conforming_strings` says. */
