@@ -3,15 +3,16 @@ import { parseArgs } from 'node:util'
 import { engines } from './engines.ts'
 import { broken, type Figure, printFigures } from './figures.ts'
 import { clientCost } from './postgres/client.ts'
-import { growthByColumns, printGrowth } from './postgres/growth.ts'
+import { growthByColumns, growthByTrail, growthByWriters, printGrowth } from './postgres/growth.ts'
 import { openWorld } from './postgres/world.ts'
 
 const usage = `npm run bench -- capture [--engine NAME] [--json FILE] [--rounds N] [--rows N] [--guard]
-npm run bench -- growth [--json FILE] [--rounds N]
+npm run bench -- growth [--json FILE] [--rounds N] [--trail N]
 npm run bench -- client [--json FILE] [--rounds N]
   --engine  postgres, sqlite or mariadb alone (default all three)
   --rounds  measured rounds of each variant; one more warms up (default 7)
   --rows    rows of COPY and DELETE in bulk on PostgreSQL (default 10000)
+  --trail   most rows that the trail holds already (default 1000000)
   --guard   fail where a figure is more than 25 % above what bench/reached.json holds`
 
 const { values, positionals } = parseArgs({
@@ -21,6 +22,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' },
     rounds: { type: 'string', default: '7' },
     rows: { type: 'string', default: '10000' },
+    trail: { type: 'string', default: '1000000' },
     guard: { type: 'boolean', default: false },
   },
 })
@@ -52,7 +54,11 @@ async function client(): Promise<object> {
 async function growth(): Promise<object> {
   const world = await openWorld()
   try {
-    const found = await growthByColumns(world, rounds)
+    const found = [
+      ...(await growthByColumns(world, rounds)),
+      ...(await growthByWriters(world, rounds)),
+      ...(await growthByTrail(world, rounds, Number(values.trail))),
+    ]
     printGrowth(found)
     return { growth: found }
   } finally {

@@ -1,4 +1,5 @@
-import { interleave, type Variant } from '../measure.ts'
+import type { Client } from 'pg'
+import { interleave, type Meter, processCpu, type Variant } from '../measure.ts'
 import type { World } from './world.ts'
 
 const rows = 100
@@ -8,10 +9,12 @@ const shapes = [
   [1, 1], [14, 3], [100, 3], [400, 3], [1600, 3], [400, 1], [400, 16], [400, 64],
 ] as const // prettier-ignore
 
+/** What capture adds to an UPDATE where something is of this size. */
 export interface GrowthRow {
-  readonly columns: number
+  readonly of: 'columns' | 'rows in the trail' | 'writers'
+  readonly size: number
   readonly changed: number
-  /** Microseconds of CPU in the backend. */
+  /** Microseconds of CPU in the backend, or in all of them. */
   readonly plain: number
   readonly added: number
 }
@@ -53,15 +56,100 @@ export async function growthByColumns(world: World, rounds: number): Promise<rea
     const entries = await world.entries(`${table}_ours`)
     if (entries !== rows * (rounds + 1)) throw new Error(`${table}: ${entries} entries`)
     const [plain, ours] = ['plain', 'ours'].map((variant) => taken.get(`${table}_${variant}`)!.median)
-    found.push({ columns, changed, plain: plain!, added: ours! - plain! })
+    found.push({ of: 'columns', size: columns, changed, plain: plain!, added: ours! - plain! })
   }
   return found
 }
 
+/** The same, by the entries that the trail holds already: from 1,000 to `most`, by tens. */
+export async function growthByTrail(
+  world: World,
+  rounds: number,
+  most: number,
+): Promise<readonly GrowthRow[]> {
+  const { owner, client, meter } = world
+  await makeItems(world, 'trail')
+  const found: GrowthRow[] = []
+  for (let held = 0, size = 1_000; size <= most; held = size, size *= 10) {
+    await owner.query(`insert into whodunit.change (kind, action, model, target_id, changes, actor, request_id, tenant, context)
+      select 'change', 'UPDATE', 'filler_' || i % 50, (i * 7919 % 100003)::text, ',"balance":[1,2]', 'user:' || i * 31 % 5003,
+        md5(i::text), 'tenant ' || i % 211, e'Ann\\n192.0.2.1' from generate_series(${held + 1}, ${size}) i`)
+    await owner.query('analyze whodunit.change')
+    const variants = ['plain', 'ours'].map((variant): Variant => {
+      const run = async () => client.query(itemLoop(`trail_${variant}`, 1, rows))
+      return { name: variant, prepare: async () => owner.query(`vacuum trail_${variant}`), run }
+    })
+    found.push(await compared(variants, rounds, meter, { of: 'rows in the trail', size, changed: 1 }))
+  }
+  return found
+}
+
+const mostWriters = 64
+
+/** The same, by connections that write at once, each to rows of its own. */
+export async function growthByWriters(world: World, rounds: number): Promise<readonly GrowthRow[]> {
+  await makeItems(world, 'busy')
+  const clients: Client[] = []
+  for (let n = 0; n < mostWriters; n++) clients.push(await world.connect())
+  const meters = await Promise.all(
+    clients.map(async (client) => {
+      const { rows: found } = await client.query('select pg_backend_pid() as pid')
+      return processCpu(Number(found[0].pid))
+    }),
+  )
+  const all: Meter = () => meters.reduce((sum, meter) => sum + meter(), 0)
+  const found: GrowthRow[] = []
+  for (const size of [1, 4, 16, mostWriters]) {
+    const each = Math.floor(itemCount / size)
+    const variants = ['plain', 'ours'].map((variant): Variant => {
+      const write = async (client: Client, n: number): Promise<unknown> =>
+        client.query(itemLoop(`busy_${variant}`, n * each + 1, each))
+      return {
+        name: variant,
+        prepare: async () => world.owner.query(`vacuum busy_${variant}`),
+        run: async () => Promise.all(clients.slice(0, size).map(write)),
+      }
+    })
+    found.push(await compared(variants, rounds, all, { of: 'writers', size, changed: 1 }, each * size))
+  }
+  return found
+}
+
+const itemCount = 1_024
+
+async function makeItems({ owner, audit }: World, name: string): Promise<void> {
+  for (const variant of ['plain', 'ours']) {
+    const table = `${name}_${variant}`
+    await owner.query(
+      `create table ${table} (id int primary key, note text, amount int) with (fillfactor = 20)`,
+    )
+    await owner.query(`insert into ${table} select i, 'a note', 0 from generate_series(1, ${itemCount}) i`)
+  }
+  await audit({ [`${name}_ours`]: {} })
+}
+
+function itemLoop(table: string, from: number, count: number): string {
+  return `do $do$ begin for i in ${from}..${from + count - 1} loop
+    update ${table} set amount = amount + 1 where id = i; commit; end loop; end $do$`
+}
+
+async function compared(
+  variants: readonly Variant[],
+  rounds: number,
+  meter: Meter,
+  what: Pick<GrowthRow, 'of' | 'size' | 'changed'>,
+  changes: number = rows,
+): Promise<GrowthRow> {
+  const taken = await interleave(variants, { rounds, meter, per: changes * 1000 })
+  const [plain, ours] = ['plain', 'ours'].map((variant) => taken.get(variant)!.median)
+  return { ...what, plain: plain!, added: ours! - plain! }
+}
+
 export function printGrowth(found: readonly GrowthRow[]): void {
-  console.log('columns  changed  us of a plain UPDATE  us added')
-  for (const { columns, changed, plain, added } of found) {
-    const cells = [columns, changed, plain.toFixed(1), added.toFixed(1)]
-    console.log(cells.map((cell, index) => `${cell}`.padStart([7, 9, 22, 10][index]!)).join(''))
+  console.log('of                      size  changed  us of a plain UPDATE  us added')
+  for (const { of, size, changed, plain, added } of found) {
+    const cells = [size, changed, plain.toFixed(1), added.toFixed(1)]
+    const line = cells.map((cell, index) => `${cell}`.padStart([10, 9, 22, 10][index]!)).join('')
+    console.log(`${of.padEnd(18)}${line}`)
   }
 }
