@@ -1,12 +1,6 @@
 export { type Actor, type ActorInput, type ActorType, actorTypes } from './core/actor.ts'
-export {
-  type Audit,
-  type AuditLogger,
-  type AuditOptions,
-  createAudit,
-  type Logged,
-  type LoggedExport,
-} from './core/audit.ts'
+export { type Audit, type AuditOptions, createAudit } from './core/audit.ts'
+export type { AuditLogger, Logged, LoggedExport } from './core/logger.ts'
 export type { AuditContext, ContextChange, ContextInput, Origin, RequestContext } from './core/context.ts'
 export type {
   AuditDatabase,

@@ -9,9 +9,10 @@ import {
   runInScope,
 } from './context.ts'
 import type { AuditDatabase, MigrateOptions, MigrateReport, TrailStatus, CheckWarning } from './database.ts'
-import type { AuditEntry, NewEntry, TargetInput } from './entry.ts'
+import type { AuditEntry, NewEntry } from './entry.ts'
 import { AuditError } from './errors.ts'
 import * as log from './log.ts'
+import { type AuditLogger, createLogger, type Logged } from './logger.ts'
 import { createTranslator, mergeNames, type Names } from './names.ts'
 import { translatePolicy } from './names-policy.ts'
 import { checkConfig } from './policy-check.ts'
@@ -40,33 +41,6 @@ export interface AuditOptions<Client = unknown, Transaction = unknown> extends A
   readonly clock?: () => Date
   /** Makes the `ref` of entries and the id of requests. @default randomUUID */
   readonly createId?: () => string
-}
-
-/** The answer of a log method: the entry's name, known before it is stored. */
-export interface Logged {
-  readonly ref: string
-}
-
-/** An export being written. */
-export interface LoggedExport extends Logged {
-  /** Records its end, with what was not known at the start. */
-  finish(result?: { readonly recordCount?: number; readonly fileSize?: number }): Promise<Logged>
-  /** Records one download of the file. */
-  downloaded(): Promise<Logged>
-}
-
-/** The log methods. `audit` queues what they record; `audit.in(transaction)` writes it with the transaction. */
-export interface AuditLogger {
-  logAuditEvent(event: log.AuditEventInput): Promise<Logged>
-  logViewAccess(target: TargetInput, options?: log.ViewInput): Promise<Logged>
-  logLoginAttempt(attempt: log.LoginInput): Promise<Logged>
-  logLogout(options?: log.LogOptions): Promise<Logged>
-  logDataExport(input: log.ExportInput): Promise<LoggedExport>
-  logDownload(ref: string, options?: log.LogOptions): Promise<Logged>
-  logSystemEvent(event: log.SystemEventInput): Promise<Logged>
-  resolveSystemEvent(ref: string, options?: { readonly note?: string } & log.LogOptions): Promise<Logged>
-  /** One request or run that did something; the middleware calls it. */
-  logRequest(input: log.RequestInput): Promise<Logged>
 }
 
 export interface Audit<Client = unknown, Transaction = unknown> extends AuditLogger {
@@ -295,27 +269,6 @@ export function createAudit<Client, Transaction>(
     async close() {
       await queue.close()
       await database.close()
-    },
-  }
-}
-
-function createLogger(record: (draft: log.Draft) => Promise<Logged>): AuditLogger {
-  return {
-    logAuditEvent: async (event) => record(log.draftEvent(event)),
-    logViewAccess: async (target, options) => record(log.draftView(target, options)),
-    logLoginAttempt: async (attempt) => record(log.draftLogin(attempt)),
-    logLogout: async (options) => record(log.draftLogout(options)),
-    logDownload: async (ref, options) => record(log.draftDownload(ref, options)),
-    logSystemEvent: async (event) => record(log.draftSystemEvent(event)),
-    resolveSystemEvent: async (ref, options = {}) => record(log.draftResolution(ref, options)),
-    logRequest: async (input) => record(log.draftRequest(input)),
-    async logDataExport(input) {
-      const { ref } = await record(log.draftExport(input))
-      return {
-        ref,
-        finish: async (result = {}) => record(log.draftExportEnd(ref, result)),
-        downloaded: async () => record(log.draftDownload(ref)),
-      }
     },
   }
 }

@@ -21,7 +21,10 @@ export const everySetting: string = settings
   .map(([, setting, value]) => `set ${setting} = ${literal(value)}`)
   .join(' ')
 
-/** The settings that the columns of a table need, or all of them. `search_path` keeps foreign operators and functions out. */
+/** Keeps foreign operators and functions out. */
+export const pinnedPath = 'set search_path = pg_catalog, pg_temp'
+
+/** The settings that the columns of a table need, or all of them. */
 export function pinned(plan: TablePlan, all: boolean): string[] {
   const unsettled = plan.columns.filter(({ settled, virtual }) => !settled && !virtual)
   const known = ({ type }: PlannedColumn): boolean =>
@@ -32,8 +35,5 @@ export function pinned(plan: TablePlan, all: boolean): string[] {
       unsettled.some(({ type }) => types.test(type)) ||
       (index < inDoubt && unsettled.some((column) => !known(column))),
   )
-  return [
-    'set search_path = pg_catalog, pg_temp',
-    ...needed.map(([, setting, value]) => `set ${setting} = ${literal(value)}`),
-  ]
+  return [pinnedPath, ...needed.map(([, setting, value]) => `set ${setting} = ${literal(value)}`)]
 }
