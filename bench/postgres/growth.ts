@@ -73,7 +73,7 @@ export async function growthByTrail(
   for (let held = 0, size = 1_000; size <= most; held = size, size *= 10) {
     await owner.query(`insert into whodunit.change (kind, action, model, target_id, changes, actor, request_id, tenant, context)
       select 'change', 'UPDATE', 'filler_' || i % 50, (i * 7919 % 100003)::text, ',"balance":[1,2]', 'user:' || i * 31 % 5003,
-        md5(i::text), 'tenant ' || i % 211, e'Ann\\n192.0.2.1' from generate_series(${held + 1}, ${size}) i`)
+        md5(i::text), 'tenant ' || i % 211, e'Ann\\n192.0.2.1' from generate_series(${held + 1}::bigint, ${size}) i`)
     await owner.query('analyze whodunit.change')
     const variants = ['plain', 'ours'].map((variant): Variant => {
       const run = async () => client.query(itemLoop(`trail_${variant}`, 1, rows))
