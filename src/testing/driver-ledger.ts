@@ -79,3 +79,21 @@ function expectedContext(writer: Writer): string {
   const actor = { type: 'user', id: writer, label: `Label of ${writer}` }
   return JSON.stringify([actor, request?.id, request?.ip, request?.userAgent, tenant, reason, metadata])
 }
+
+/** Runs work for fifty requests, and ten jobs without a context, at once. Throws what the first of them threw. */
+export async function race(
+  as: (writer: Writer, work: () => Promise<void>) => Promise<void>,
+  work: (writer: Writer) => Promise<unknown>,
+): Promise<void> {
+  const writers: Writer[] = Array.from({ length: 60 }, (_, index) => (index % 6 === 5 ? null : `r${index}`))
+  const done = await Promise.allSettled(
+    writers.map(async (writer) =>
+      as(writer, async () => {
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 5))
+        await work(writer)
+      }),
+    ),
+  )
+  const failed = done.find((item) => item.status === 'rejected')
+  if (failed) throw failed.reason
+}

@@ -6,6 +6,7 @@ import {
   suiteSchema,
   suiteTable,
   type Writer,
+  race,
 } from './driver-ledger.ts'
 import { clientCases } from './driver-cases-client.ts'
 import { commonCases } from './driver-cases.ts'
@@ -162,20 +163,6 @@ function createCase(driver: DriverUnderTest): Case {
       await on.query(`insert into ${suiteTable} (id, note) values (${at(1)}, ${at(2)})`, [ledger.id(), note])
       return note
     },
-    async race(work) {
-      const writers: Writer[] = Array.from({ length: 60 }, (_, index) =>
-        index % 6 === 5 ? null : `r${index}`,
-      )
-      const done = await Promise.allSettled(
-        writers.map(async (writer) =>
-          as(writer, async () => {
-            await new Promise((resolve) => setTimeout(resolve, Math.random() * 5))
-            await work(writer)
-          }),
-        ),
-      )
-      const failed = done.find((item) => item.status === 'rejected')
-      if (failed) throw failed.reason
-    },
+    race: async (work) => race(as, work),
   }
 }

@@ -1,5 +1,5 @@
 import { type Audit, type AuditConfig, type AuditDatabase, createAudit } from '../index.ts'
-import { contextOf, createLedger, type Ledger, type Writer } from './driver-ledger.ts'
+import { contextOf, createLedger, type Ledger, race, type Writer } from './driver-ledger.ts'
 import type { TestApi } from './driver-suite.ts'
 import { ormContextCases } from './orm-cases-context.ts'
 import { ormNameCases } from './orm-cases-names.ts'
@@ -157,20 +157,6 @@ function createCase(orm: OrmUnderTest, audit: Audit<unknown, never>, expect: Tes
     expect,
     as,
     row: (writer) => ({ id: ++last, note: ledger.note(writer), amountDue: last }),
-    async race(work) {
-      const writers: Writer[] = Array.from({ length: 60 }, (_, index) =>
-        index % 6 === 5 ? null : `r${index}`,
-      )
-      const done = await Promise.allSettled(
-        writers.map(async (writer) =>
-          as(writer, async () => {
-            await new Promise((resolve) => setTimeout(resolve, Math.random() * 5))
-            await work(writer)
-          }),
-        ),
-      )
-      const failed = done.find((item) => item.status === 'rejected')
-      if (failed) throw failed.reason
-    },
+    race: async (work) => race(as, work),
   }
 }

@@ -6,7 +6,7 @@ import { declarations, insertEntry, requireReason } from './entry.ts'
 import { recogniseMigration } from './migrations.ts'
 import { literal, name } from './quote.ts'
 import { lettingThrough } from './unrecorded.ts'
-import { type Cell, json, keyText, labelText, same, shownText } from './values.ts'
+import { type Cell, json, keyText, labelText, same, shownText, pair } from './values.ts'
 
 /** One trigger of a table; MariaDB wants one for each event. */
 interface Trigger {
@@ -110,10 +110,6 @@ ${slow.map((item) => `      ${item}`).join('\n')}
 /** A variable whose expression fails is set to NULL, so the text so far must not be that variable. */
 function addTried(into: string, expression: string): string {
   return `set piece = ${expression}; set ${into} = ifnull(concat(${into}, piece), ${into});`
-}
-
-function pair(column: PlannedColumn, was: string, is: string): string {
-  return `concat(${literal(`,${JSON.stringify(column.name)}:[`)}, ${was}, ',', ${is}, ']')`
 }
 
 function joined(pieces: readonly string[]): string {

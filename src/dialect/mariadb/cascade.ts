@@ -2,7 +2,7 @@ import type { PlannedCascade, PlannedColumn, TablePlan } from '../../capture/pla
 import { insertEntry } from './entry.ts'
 import { literal, name } from './quote.ts'
 import { lettingThrough } from './unrecorded.ts'
-import { type Cell, json, keyText, labelText, same, shownText } from './values.ts'
+import { type Cell, json, keyText, labelText, same, shownText, pair } from './values.ts'
 
 /*
  * A foreign key's action fires no trigger on the table that it changes. So the trigger of the table it refers to writes
@@ -169,10 +169,6 @@ function record({ plan, action, sets, reaches }: Effect): string[] {
       close reached;
     end;`
   return [lettingThrough(plan, action, rows, { target: false })]
-}
-
-function pair(column: PlannedColumn, was: string, is: string): string {
-  return `concat(${literal(`,${JSON.stringify(column.name)}:[`)}, ${was}, ',', ${is}, ']')`
 }
 
 function rowsOf(plan: TablePlan, reaches: readonly Reach[], row: string, selected: string): string {

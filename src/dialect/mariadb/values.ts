@@ -47,6 +47,11 @@ export function json(plan: TablePlan, column: PlannedColumn, value: string): str
   return limited(plan, column, value, `ifnull(${open(plan, column, value)}, 'null')`)
 }
 
+/** `,"column":[before,after]` */
+export function pair(column: PlannedColumn, before: string, after: string): string {
+  return `concat(${literal(`,${JSON.stringify(column.name)}:[`)}, ${before}, ',', ${after}, ']')`
+}
+
 const masked = '{"$":"masked"}'
 
 function open(plan: TablePlan, column: PlannedColumn, value: string): string {
